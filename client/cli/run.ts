@@ -1,0 +1,138 @@
+import type { Client } from '../client.ts';
+import { PyreplError } from '../errors.ts';
+import type { Execution } from '../execution.ts';
+import type { InputHandler } from '../input-requests.ts';
+import type { ExecutionResult, Language } from '../protocol.ts';
+import type { Session } from '../session.ts';
+import { GuestOutput, printEvent } from '../terminal/guest-output.ts';
+import { LineSource } from '../terminal/line-source.ts';
+import { renderError, renderForShell } from '../terminal/render.ts';
+import type { CliContext } from './cli-context.ts';
+import { CliError, EXIT, usageError } from './cli-error.ts';
+import { reachDaemon } from './reach-daemon.ts';
+import { readSources, type SourceOptions } from './run-sources.ts';
+
+export interface RunOptions extends SourceOptions {
+  readonly level?: string;
+  readonly timeout?: number;
+  readonly stateDir?: string;
+  readonly json?: boolean;
+}
+
+/** `pyrepl3 run`: runs cells in one session and prints what they give. Resolves to the exit status. */
+export async function run(context: CliContext, file: string | undefined, options: RunOptions): Promise<number> {
+  const { cells, language, fromStdin } = await readSources(file, options, context.stdin);
+  await using reached = await reachDaemon(context, { stateDir: options.stateDir, otherwise: 'private' });
+  await using session = await openSession(reached.client, language, options.level);
+  const input = new InputFromUser(context, fromStdin);
+  session.onInput(input.handler);
+  try {
+    const results = await runCells(context, session, cells, options);
+    if (options.json) {
+      const document = options.cells === undefined ? results[0] : results;
+      context.out.write(`${JSON.stringify(document)}\n`);
+    }
+    return results.every(({ status }) => status === 'ok') ? EXIT.ok : EXIT.failed;
+  } finally {
+    input.close();
+  }
+}
+
+/** A session for a command. A level that does not exist, or is above the ceiling, is wrong usage. */
+export async function openSession(client: Client, language: Language, level: string | undefined): Promise<Session> {
+  const { levels } = client.hello;
+  if (level !== undefined && !levels.includes(level)) {
+    throw usageError(`unknown level ${JSON.stringify(level)}: the levels are ${levels.join(', ')}`);
+  }
+  try {
+    return await client.createSession({ language, ...(level !== undefined && { level }) });
+  } catch (error) {
+    if (error instanceof PyreplError && error.code === 'LEVEL_DENIED') throw usageError(error.message);
+    throw error;
+  }
+}
+
+/** Runs every cell, also after one that failed; Ctrl-C interrupts the one that runs and leaves out the rest. */
+async function runCells(
+  context: CliContext,
+  session: Session,
+  cells: readonly string[],
+  { json, timeout }: RunOptions,
+): Promise<readonly ExecutionResult[]> {
+  const out = new GuestOutput(context.out);
+  const err = new GuestOutput(context.err);
+  const results: ExecutionResult[] = [];
+  let running: Execution | null = null;
+  let interrupted = false;
+  const release = context.onInterrupt(() => {
+    if (interrupted || !running) context.exit(EXIT.interrupted);
+    interrupted = true;
+    running?.interrupt().catch(() => undefined);
+  });
+  try {
+    for (const [index, source] of cells.entries()) {
+      if (interrupted) break;
+      running = session.execute(source, {
+        ...(timeout !== undefined && { timeoutMs: timeout }),
+        ...(!json && { onOutput: (event) => printEvent(event, out, err) }),
+      });
+      const result = await settled(running, index + 1);
+      results.push(result);
+      if (!json && result.error) err.writeLine(renderError(result.error));
+    }
+  } finally {
+    release();
+    out.end();
+    err.end();
+  }
+  const text = json ? null : renderForShell(results.at(-1)?.value, { pretty: context.out.isTerminal });
+  if (text !== null) out.writeLine(text);
+  return results;
+}
+
+/** A cell that the daemon would not run has a result too, so that what is printed has one shape. */
+async function settled(execution: Execution, cell: number): Promise<ExecutionResult> {
+  try {
+    return await execution;
+  } catch (error) {
+    if (!(error instanceof PyreplError)) throw error;
+    const { code, message, details } = error;
+    if (code === 'UNAVAILABLE') throw new CliError(message, { status: EXIT.unreachable, cause: error });
+    return {
+      executionId: execution.executionId,
+      cell,
+      status: 'error',
+      error: { code, name: 'PyreplError', message, stack: '', details },
+      output: { stdout: '', stderr: '', truncated: false },
+      durationMs: 0,
+      cpuMs: 0,
+      heapBytes: 0,
+      capabilityCalls: 0,
+    };
+  }
+}
+
+/** Answers `input()` with lines of stdin, asking for them where somebody sits there. */
+class InputFromUser {
+  readonly #context: CliContext;
+  readonly #spent: boolean;
+  #lines: LineSource | null = null;
+
+  constructor(context: CliContext, spent: boolean) {
+    this.#context = context;
+    this.#spent = spent;
+  }
+
+  readonly handler: InputHandler = async ({ prompt, signal }) => {
+    if (this.#spent) return null;
+    // On stderr: stdout is for what the cell gives.
+    if (this.#context.stdin.isTTY) new GuestOutput(this.#context.err).write(prompt);
+    this.#lines ??= new LineSource({ input: this.#context.stdin });
+    return this.#lines.next('', { signal });
+  };
+
+  /** Lets go of stdin, which would keep the process alive. */
+  close(): void {
+    this.#lines?.close();
+  }
+}

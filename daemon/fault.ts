@@ -1,0 +1,27 @@
+import { type Blame, FAULTS, type FaultCode, type FaultData } from '../client/protocol.ts';
+
+/**
+ * A refusal or a failure that someone outside is to be told of. The message is for people: what happened, in whose words,
+ * and what to do about it; it never holds what the one who reads it may not know. `details` are facts for programs.
+ */
+export class Fault extends Error {
+  override readonly name = 'Fault';
+  readonly code: FaultCode;
+  readonly details: Readonly<Record<string, unknown>> | undefined;
+
+  constructor(code: FaultCode, message: string, details?: Readonly<Record<string, unknown>>) {
+    super(message);
+    this.code = code;
+    this.details = details;
+  }
+
+  /** Whose act caused it. */
+  get blame(): Blame {
+    return FAULTS[this.code].blame;
+  }
+
+  /** What travels to the other side: no stack, no cause. */
+  toData(): FaultData {
+    return { code: this.code, blame: this.blame, ...(this.details === undefined ? {} : { details: this.details }) };
+  }
+}

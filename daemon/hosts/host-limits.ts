@@ -1,0 +1,30 @@
+/** Every bound of the host pool, with its reason. */
+export const HOST_LIMITS = {
+  /** A killed host costs all its sessions their isolate, so there are not more of them together than memory asks for. */
+  isolatesPerHostMax: 64,
+  /** A cordon spreads its sessions over this many hosts before it packs them. Two for each core of a small machine. */
+  hostsPerCordonMin: 4,
+  /** A host joins the spread only once the others hold this many: an idle process costs 50 MB. */
+  isolatesBeforeSpread: 4,
+  /** Isolates that a host keeps ready; making one takes about 2 ms of its one thread. */
+  sparesPerHost: 4,
+  /** An empty host has torn memory to shreds after so many isolates; it is not used again. */
+  isolatesPerHostLifetime: 2000,
+  /** How long an empty host waits for a session of its cordon. */
+  emptyHostMs: 60_000,
+  /** Resident memory of an empty host, above which its isolates' share begins. */
+  hostBaseMiB: 200,
+  /** A heap in the middle of a collection, and buffers not freed yet, hold more than the limit of the isolate. */
+  heapFactor: 2,
+  /** No host may be larger than this, whatever its sessions' limits add up to. */
+  hostRssMiBMax: 4096,
+  /** Between attempts to start a host where hosts cannot start. */
+  restartDelayMsMax: 5000,
+  watchdogMs: 500,
+  /** A host that does not answer for so long is busy with something that nobody can stop. */
+  pingMsMax: 10_000,
+  /** After a cell's wall limit: time for the host to stop it by itself before the daemon kills the host. */
+  stopGraceMs: 2500,
+} as const;
+
+if (HOST_LIMITS.pingMsMax <= HOST_LIMITS.watchdogMs) throw new RangeError('pingMsMax must be above watchdogMs');

@@ -1,0 +1,162 @@
+/**
+ * Parses what a sandbox host says. Guest code runs in that process, so after a compromise it may say anything: each message is
+ * held against the shape that `sandbox/protocol.ts` promises, and every text has a cap.
+ */
+import type { Answer, CellOutcome, CellUsage, FromHost, GuestErrorReport } from '../../sandbox/protocol.ts';
+
+/** Characters of one text of a host. The value limit of the highest level, escaped, fits. */
+const TEXT_MAX = 64 * 1024 * 1024;
+const ERROR_TEXT_MAX = 64 * 1024;
+const BATCH_MAX = 100_000;
+
+/** A message did not have the shape that was promised: the host cannot be trusted any more. */
+export class HostMessageError extends Error {
+  override readonly name = 'HostMessageError';
+}
+
+type Loose = Readonly<Record<string, unknown>>;
+
+export function parseHostMessages(batch: unknown): readonly FromHost[] {
+  if (!Array.isArray(batch) || batch.length > BATCH_MAX)
+    throw new HostMessageError('A host sent something that is no batch.');
+  for (const message of batch)
+    check(isRecord(message) && isMessage(message), 'A host sent a message of no known shape.');
+  return batch as readonly FromHost[];
+}
+
+function isMessage(m: Loose): boolean {
+  switch (m['kind']) {
+    case 'output':
+      return (
+        ofIsolate(m) && cellOrNull(m) && (m['stream'] === 'stdout' || m['stream'] === 'stderr') && isText(m['text'])
+      );
+    case 'cell.done':
+      return ofIsolate(m) && isCount(m['cell']) && isOutcome(m['outcome']) && isUsage(m['usage']);
+    case 'call':
+      return ofIsolate(m) && cellOrNull(m) && isCount(m['call']) && isText(m['name'], 256) && isText(m['argsJson']);
+    case 'output.truncated':
+      return ofIsolate(m) && cellOrNull(m);
+    case 'display':
+      return ofIsolate(m) && cellOrNull(m) && isText(m['dataJson']);
+    case 'log':
+      return ofIsolate(m) && cellOrNull(m) && isText(m['level'], 16) && isText(m['text']);
+    case 'answer':
+      return ofIsolate(m) && isCount(m['id']) && isAnswer(m['answer']);
+    case 'refusal':
+      return ofIsolate(m) && isCount(m['id']) && REFUSALS.has(m['code']) && isText(m['message']);
+    case 'isolate.lost':
+      return ofIsolate(m) && (m['by'] === 'memory' || m['by'] === 'stuck') && isText(m['message'], ERROR_TEXT_MAX);
+    case 'host.ready':
+      return isText(m['v8'], 64);
+    case 'host.pong':
+      return isCount(m['id']);
+    case 'host.doomed':
+      return (m['isolate'] === null || isText(m['isolate'], 64)) && isText(m['message'], ERROR_TEXT_MAX);
+    default:
+      return false;
+  }
+}
+
+const REFUSALS: ReadonlySet<unknown> = new Set(['TIMED_OUT', 'TOO_LARGE', 'RUNTIME_ERROR', 'SESSION_LOST']);
+const ERROR_CODES: ReadonlySet<unknown> = new Set<GuestErrorReport['code']>([
+  'SYNTAX_ERROR',
+  'RUNTIME_ERROR',
+  'CAPABILITY_DENIED',
+  'TOO_LARGE',
+]);
+
+function isOutcome(value: unknown): value is CellOutcome {
+  if (!isRecord(value)) return false;
+  switch (value['status']) {
+    case 'value':
+      return isText(value['json']);
+    case 'preview':
+      return isText(value['type'], 1024) && isText(value['text']);
+    case 'stopped':
+      return value['by'] === 'cpu' || value['by'] === 'wall' || value['by'] === 'request';
+    case 'error':
+      return isErrorReport(value['error'], 0);
+    default:
+      return false;
+  }
+}
+
+function isErrorReport(value: unknown, depth: number): boolean {
+  if (!isRecord(value) || depth > 8) return false;
+  return (
+    ERROR_CODES.has(value['code']) &&
+    (value['name'] === null || isText(value['name'], ERROR_TEXT_MAX)) &&
+    isText(value['message'], ERROR_TEXT_MAX) &&
+    isText(value['stack'], ERROR_TEXT_MAX) &&
+    optional(value['thrownType'], (text) => isText(text, 16)) &&
+    optional(value['line'], isCount) &&
+    optional(value['column'], isCount) &&
+    optional(value['frame'], (text) => isText(text, ERROR_TEXT_MAX)) &&
+    optional(value['capability'], (text) => isText(text, 1024)) &&
+    optional(value['cause'], (cause) => isErrorReport(cause, depth + 1)) &&
+    optional(
+      value['errors'],
+      (errors) => Array.isArray(errors) && errors.length <= 10 && errors.every((e) => isErrorReport(e, depth + 1)),
+    )
+  );
+}
+
+function isUsage(value: unknown): value is CellUsage {
+  return (
+    isRecord(value) &&
+    isAmount(value['cpuMs']) &&
+    isAmount(value['wallMs']) &&
+    isAmount(value['heapBytes']) &&
+    typeof value['stateful'] === 'boolean'
+  );
+}
+
+function isAnswer(value: unknown): value is Answer {
+  if (!isRecord(value)) return false;
+  switch (value['about']) {
+    case 'namespace.list':
+      return (
+        Array.isArray(value['names']) &&
+        value['names'].every(
+          (entry) =>
+            isRecord(entry) &&
+            isText(entry['name']) &&
+            isText(entry['kind'], 64) &&
+            isText(entry['type'], 1024) &&
+            isText(entry['preview']),
+        )
+      );
+    case 'namespace.get':
+      return (
+        typeof value['found'] === 'boolean' &&
+        optional(value['outcome'], isOutcome) &&
+        value['found'] === (value['outcome'] !== undefined)
+      );
+    case 'namespace.set':
+    case 'namespace.delete':
+      return isTexts(value['names']);
+    case 'complete':
+      return isTexts(value['matches']) && isCount(value['start']) && isCount(value['end']);
+    case 'inspect':
+      return typeof value['found'] === 'boolean' && isText(value['text']);
+    case 'isComplete':
+      return value['status'] === 'complete' || value['status'] === 'incomplete' || value['status'] === 'invalid';
+    default:
+      return false;
+  }
+}
+
+const ofIsolate = (m: Loose): boolean => isText(m['isolate'], 64);
+const cellOrNull = (m: Loose): boolean => m['cell'] === null || isCount(m['cell']);
+const optional = (value: unknown, test: (value: unknown) => boolean): boolean => value === undefined || test(value);
+const isRecord = (value: unknown): value is Loose => typeof value === 'object' && value !== null;
+const isText = (value: unknown, max: number = TEXT_MAX): value is string =>
+  typeof value === 'string' && value.length <= max;
+const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every((text) => isText(text));
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+const isAmount = (value: unknown): value is number =>
+  typeof value === 'number' && value >= 0 && value < Number.MAX_SAFE_INTEGER;
+
+function check(holds: boolean, message: string): void {
+  if (!holds) throw new HostMessageError(message);
+}

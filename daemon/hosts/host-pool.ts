@@ -1,0 +1,313 @@
+/**
+ * Spreads sessions over sandbox hosts.
+ *
+ * I1: sessions of different cordons (level and language) never share a process.
+ * I2: a quarantined session is alone in its host.
+ * I3: an isolate's owner is told exactly once when it is lost; a dead host takes nothing else with it.
+ * I4: a spare host, running and in no cordon yet, is always on its way.
+ */
+import { randomBytes } from 'node:crypto';
+import type { FromHost, HostLanguage, IsolateSpec, ToHost } from '../../sandbox/protocol.ts';
+import { HOST_LIMITS } from './host-limits.ts';
+import { type HostExit, type HostLaunch, HostProcess } from './host-process.ts';
+
+export interface Cordon {
+  readonly level: string;
+  readonly language: HostLanguage;
+  /** The heap that spare isolates of this cordon are made with. */
+  readonly heapMiB: number;
+}
+
+/** Why an isolate is gone. `culprit` where it was this isolate's own doing. */
+export interface IsolateLoss {
+  readonly by: 'memory' | 'stuck' | 'host';
+  readonly culprit: boolean;
+  readonly message: string;
+}
+
+export type IsolateMessage = Extract<FromHost, { readonly isolate: string }>;
+
+export interface IsolateOwner {
+  onMessage(message: Exclude<IsolateMessage, { kind: 'isolate.lost' | 'host.doomed' }>): void;
+  onLost(loss: IsolateLoss): void;
+  /** Whether it is running code now: when a host dies, those are the suspects. */
+  readonly executing: boolean;
+}
+
+type IsolateCommand<M = ToHost> = M extends { readonly isolate: string } ? Omit<M, 'isolate'> : never;
+
+/** A session's hold on its isolate. After `onLost` or `dispose` it does nothing. */
+export interface IsolateLink {
+  send(command: IsolateCommand): void;
+  dispose(): void;
+  /** Ends the whole host, because this isolate cannot be ended alone. */
+  killHost(reason: string): void;
+  readonly hostPid: number;
+}
+
+export interface HostLog {
+  hostStarted(pid: number): void;
+  hostEnded(pid: number, cordon: string | null, exit: HostExit): void;
+}
+
+/** What the watchdog sees of a host. */
+export interface WatchedHost {
+  readonly pid: number;
+  readonly cordon: string | null;
+  readonly isolates: number;
+  readonly rssBytesMax: number;
+  /** The last time, on the monotonic clock, at which it answered. */
+  readonly lastPongMs: number;
+  ping(): void;
+  kill(reason: string): void;
+}
+
+class PooledHost implements WatchedHost {
+  readonly process: HostProcess;
+  readonly owners = new Map<string, { owner: IsolateOwner; heapMiB: number }>();
+  cordon: string | null = null;
+  exclusive = false;
+  opened = 0;
+  heapMiB = 0;
+  lastPongMs: number;
+  emptyTimer: NodeJS.Timeout | undefined;
+  ready = false;
+  culprit: { readonly isolate: string; readonly by: 'memory' | 'stuck'; readonly message: string } | undefined;
+  #pings = 0;
+  #pongs = 0;
+  readonly #now: () => number;
+
+  constructor(
+    launch: HostLaunch,
+    now: () => number,
+    onMessage: (host: PooledHost, message: FromHost) => void,
+    onExit: (host: PooledHost, exit: HostExit) => void,
+  ) {
+    this.#now = now;
+    this.lastPongMs = now();
+    this.process = new HostProcess(launch, {
+      onMessage: (message) => onMessage(this, message),
+      onExit: (exit) => onExit(this, exit),
+    });
+  }
+
+  get pid(): number {
+    return this.process.pid;
+  }
+  get isolates(): number {
+    return this.owners.size;
+  }
+  get rssBytesMax(): number {
+    return (
+      Math.min(HOST_LIMITS.hostRssMiBMax, HOST_LIMITS.hostBaseMiB + this.heapMiB * HOST_LIMITS.heapFactor) * 1024 * 1024
+    );
+  }
+  ping(): void {
+    // A ping that is still unanswered is the one whose age counts.
+    if (this.#pongs < this.#pings) return;
+    this.lastPongMs = this.#now();
+    this.process.send({ kind: 'host.ping', id: ++this.#pings });
+  }
+  pong(id: number): void {
+    this.#pongs = id;
+    this.lastPongMs = this.#now();
+  }
+  kill(reason: string): void {
+    this.process.kill(reason);
+  }
+}
+
+export class HostPool {
+  readonly #launch: HostLaunch;
+  readonly #log: HostLog;
+  readonly #now: () => number;
+  readonly #hosts = new Set<PooledHost>();
+  #spare: PooledHost | undefined;
+  #closed = false;
+  /** Spares in a row that died before they were ready. */
+  #failedStarts = 0;
+  #restart: NodeJS.Timeout | undefined;
+
+  /** @param monotonicMs milliseconds of a clock that never goes back */
+  constructor(launch: HostLaunch, log: HostLog, monotonicMs: () => number) {
+    this.#launch = launch;
+    this.#log = log;
+    this.#now = monotonicMs;
+    this.#spare = this.#start();
+  }
+
+  get hosts(): readonly WatchedHost[] {
+    return [...this.#hosts];
+  }
+
+  /** Opens an isolate in a host of the cordon; with `quarantined`, in a host of its own. Messages may be sent at once. */
+  open(cordon: Cordon, heapMiB: number, spec: IsolateSpec, quarantined: boolean, owner: IsolateOwner): IsolateLink {
+    const host = this.#place(cordon, quarantined);
+    const isolate = randomBytes(16).toString('hex');
+    clearTimeout(host.emptyTimer);
+    host.owners.set(isolate, { owner, heapMiB });
+    host.opened++;
+    host.heapMiB += heapMiB;
+    host.process.send({ kind: 'isolate.open', isolate, heapMiB, spec });
+    return {
+      send: (command) => {
+        if (host.owners.has(isolate)) host.process.send({ ...command, isolate } as ToHost);
+      },
+      dispose: () => {
+        if (!this.#release(host, isolate)) return;
+        host.process.send({ kind: 'isolate.dispose', isolate });
+        this.#settleEmpty(host);
+      },
+      killHost: (reason) => {
+        if (!host.owners.has(isolate)) return;
+        host.culprit ??= { isolate, by: 'stuck', message: reason };
+        host.kill(reason);
+      },
+      hostPid: host.pid,
+    };
+  }
+
+  #place(cordon: Cordon, quarantined: boolean): PooledHost {
+    const name = `${cordon.level}/${cordon.language}`;
+    if (!quarantined) {
+      const open = [...this.#hosts].filter((host) => host.cordon === name && !host.exclusive && this.#hasRoom(host));
+      const emptiest = open.sort((a, b) => a.isolates - b.isolates)[0];
+      const spread =
+        open.length < HOST_LIMITS.hostsPerCordonMin && (emptiest?.isolates ?? 0) >= HOST_LIMITS.isolatesBeforeSpread;
+      if (emptiest !== undefined && !spread) return emptiest;
+    }
+    const host = this.#takeSpare();
+    host.cordon = name;
+    host.exclusive = quarantined;
+    host.process.send({
+      kind: 'host.join',
+      language: cordon.language,
+      heapMiB: cordon.heapMiB,
+      spares: quarantined ? 0 : HOST_LIMITS.sparesPerHost,
+    });
+    return host;
+  }
+
+  #hasRoom(host: PooledHost): boolean {
+    return (
+      host.process.alive &&
+      host.culprit === undefined &&
+      host.isolates < HOST_LIMITS.isolatesPerHostMax &&
+      host.opened < HOST_LIMITS.isolatesPerHostLifetime
+    );
+  }
+
+  #takeSpare(): PooledHost {
+    const host = this.#spare ?? this.#start();
+    this.#spare = this.#closed ? undefined : this.#start();
+    return host;
+  }
+
+  #start(): PooledHost {
+    const host = new PooledHost(
+      this.#launch,
+      this.#now,
+      (from, message) => this.#receive(from, message),
+      (from, exit) => this.#ended(from, exit),
+    );
+    this.#hosts.add(host);
+    this.#log.hostStarted(host.pid);
+    return host;
+  }
+
+  #receive(host: PooledHost, message: FromHost): void {
+    if (message.kind === 'host.pong') host.pong(message.id);
+    else if (message.kind === 'host.doomed') {
+      if (message.isolate !== null && host.owners.has(message.isolate))
+        host.culprit ??= { isolate: message.isolate, by: 'memory', message: message.message };
+      host.kill(`its engine gave up: ${message.message}`);
+    } else if (message.kind === 'isolate.lost') this.#isolateLost(host, message);
+    else if (message.kind === 'host.ready') {
+      host.ready = true;
+      this.#failedStarts = 0;
+    } else host.owners.get(message.isolate)?.owner.onMessage(message);
+  }
+
+  #isolateLost(host: PooledHost, { isolate, by, message }: Extract<FromHost, { kind: 'isolate.lost' }>): void {
+    const owner = host.owners.get(isolate)?.owner;
+    if (owner === undefined) return;
+    if (by === 'stuck') {
+      // Its thread goes on spinning; only the end of the process frees the core.
+      host.culprit ??= { isolate, by, message };
+      host.kill(message);
+      return;
+    }
+    this.#release(host, isolate);
+    owner.onLost({ by, culprit: true, message });
+    this.#settleEmpty(host);
+  }
+
+  #release(host: PooledHost, isolate: string): boolean {
+    const entry = host.owners.get(isolate);
+    if (entry === undefined) return false;
+    host.owners.delete(isolate);
+    host.heapMiB -= entry.heapMiB;
+    return true;
+  }
+
+  #ended(host: PooledHost, exit: HostExit): void {
+    this.#hosts.delete(host);
+    clearTimeout(host.emptyTimer);
+    if (this.#spare === host) this.#replaceSpare(host);
+    const owners = [...host.owners];
+    host.owners.clear();
+    this.#log.hostEnded(host.pid, host.cordon, exit);
+    // Where nobody is known to have done it, a single isolate that was executing is the only suspect.
+    const executing = owners.filter(([, { owner }]) => owner.executing);
+    const culprit = host.culprit?.isolate ?? (executing.length === 1 ? executing[0]?.[0] : undefined);
+    for (const [isolate, { owner }] of owners) {
+      if (isolate === culprit)
+        owner.onLost({
+          by: host.culprit?.by ?? 'host',
+          culprit: true,
+          message: host.culprit?.message ?? 'The sandbox host died while this cell was running.',
+        });
+      else
+        owner.onLost({
+          by: 'host',
+          culprit: false,
+          message: 'The sandbox host that this session shared with others ended.',
+        });
+    }
+  }
+
+  /** A machine on which hosts cannot start at all is not kept busy starting them. */
+  #replaceSpare(host: PooledHost): void {
+    this.#spare = undefined;
+    if (this.#closed) return;
+    this.#failedStarts = host.ready ? 0 : this.#failedStarts + 1;
+    const delayMs =
+      this.#failedStarts === 0 ? 0 : Math.min(HOST_LIMITS.restartDelayMsMax, 100 * 2 ** this.#failedStarts);
+    clearTimeout(this.#restart);
+    this.#restart = setTimeout(() => {
+      if (!this.#closed) this.#spare ??= this.#start();
+    }, delayMs);
+  }
+
+  #settleEmpty(host: PooledHost): void {
+    if (host.isolates > 0 || host === this.#spare) return;
+    if (host.exclusive || host.opened >= HOST_LIMITS.isolatesPerHostLifetime || this.#hasEmptyTwin(host)) {
+      host.kill('it is not needed any more');
+      return;
+    }
+    clearTimeout(host.emptyTimer);
+    host.emptyTimer = setTimeout(() => host.kill('it is not needed any more'), HOST_LIMITS.emptyHostMs);
+  }
+
+  #hasEmptyTwin(host: PooledHost): boolean {
+    return [...this.#hosts].some((other) => other !== host && other.cordon === host.cordon && other.isolates === 0);
+  }
+
+  /** Ends every host. Owners are told of their loss like of any other. */
+  close(): void {
+    this.#closed = true;
+    this.#spare = undefined;
+    clearTimeout(this.#restart);
+    for (const host of this.#hosts) host.kill('the daemon stops');
+  }
+}

@@ -1,0 +1,143 @@
+/** One execution: what was asked, what it has written so far, and its result. */
+import type { ExecutionError, ExecutionResult, Value } from '../../client/protocol.ts';
+import type { CellOutcome, CellUsage, GuestErrorReport } from '../../sandbox/protocol.ts';
+import type { Fault } from '../fault.ts';
+import { OutputTail } from './output-tail.ts';
+import { SESSION_LIMITS } from './session-limits.ts';
+
+/** How an execution ended, before its figures are put beside it. */
+export type ExecutionEnd =
+  | { readonly status: 'ok'; readonly value: Value }
+  | { readonly status: 'error'; readonly error: ExecutionError };
+
+export class Execution {
+  readonly executionId: string;
+  readonly source: string;
+  readonly wallMs: number;
+  readonly result: Promise<ExecutionResult>;
+  readonly stdout = new OutputTail(SESSION_LIMITS.outputTailBytes);
+  readonly stderr = new OutputTail(SESSION_LIMITS.outputTailBytes);
+  truncated = false;
+  capabilityCalls = 0;
+  cell = 0;
+  startedMs = 0;
+  /** Time it has spent waiting for people, which no limit counts. */
+  patientMs = 0;
+  #resolve!: (result: ExecutionResult) => void;
+
+  constructor(executionId: string, source: string, wallMs: number) {
+    this.executionId = executionId;
+    this.source = source;
+    this.wallMs = wallMs;
+    this.result = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  finish(end: ExecutionEnd, usage: Pick<CellUsage, 'cpuMs' | 'heapBytes'>, durationMs: number): ExecutionResult {
+    const result: ExecutionResult = {
+      executionId: this.executionId,
+      cell: this.cell,
+      ...end,
+      output: { stdout: this.stdout.text, stderr: this.stderr.text, truncated: this.truncated },
+      durationMs: round(durationMs),
+      cpuMs: round(usage.cpuMs),
+      heapBytes: usage.heapBytes,
+      capabilityCalls: this.capabilityCalls,
+    };
+    this.#resolve(result);
+    return result;
+  }
+}
+
+const round = (ms: number): number => Math.round(ms * 1000) / 1000;
+
+/** What a session's limits say when one of them ended a cell. */
+export interface LimitWords {
+  readonly cpuMs: number;
+  readonly wallMs: number;
+}
+
+/** @param denial words the denial of a name that is a capability the session was not given; undefined for any other name */
+export function endOf(
+  outcome: CellOutcome,
+  limits: LimitWords,
+  denial: (name: string) => Fault | undefined,
+): ExecutionEnd {
+  switch (outcome.status) {
+    case 'value': {
+      const json = parseValue(outcome.json);
+      return json === undefined
+        ? {
+            status: 'error',
+            error: { code: 'INTERNAL', name: null, message: 'The value could not be read.', stack: '' },
+          }
+        : { status: 'ok', value: { kind: 'json', json: json.value } };
+    }
+    case 'preview':
+      return { status: 'ok', value: { kind: 'preview', text: outcome.text, type: outcome.type } };
+    case 'stopped':
+      return { status: 'error', error: stoppedError(outcome.by, limits) };
+    case 'error':
+      return { status: 'error', error: errorOf(outcome.error, denial) };
+  }
+}
+
+export function outcomeValue(outcome: CellOutcome): Value | undefined {
+  const end = endOf(outcome, { cpuMs: 0, wallMs: 0 }, () => undefined);
+  return end.status === 'ok' ? end.value : undefined;
+}
+
+function parseValue(json: string): { readonly value: unknown } | undefined {
+  try {
+    return { value: JSON.parse(json) };
+  } catch {
+    return undefined;
+  }
+}
+
+function stoppedError(by: 'cpu' | 'wall' | 'request', limits: LimitWords): ExecutionError {
+  switch (by) {
+    case 'cpu':
+      return {
+        code: 'CPU_EXCEEDED',
+        name: 'CpuExceeded',
+        message: `The cell used more than its ${limits.cpuMs} ms of CPU time and was stopped; the session keeps its state.`,
+        stack: '',
+        details: { cellCpuMsMax: limits.cpuMs },
+      };
+    case 'wall':
+      return {
+        code: 'TIMED_OUT',
+        name: 'Timeout',
+        message: `The cell took longer than ${limits.wallMs} ms and was stopped; the session keeps its state.`,
+        stack: '',
+        details: { timeoutMs: limits.wallMs },
+      };
+    case 'request':
+      return {
+        code: 'INTERRUPTED',
+        name: 'Interrupted',
+        message: 'The cell was interrupted; the session keeps its state.',
+        stack: '',
+      };
+  }
+}
+
+function errorOf(report: GuestErrorReport, denial: (name: string) => Fault | undefined): ExecutionError {
+  const { capability, cause, errors, ...rest } = report;
+  const refused = capability === undefined ? undefined : denial(capability);
+  const nested = {
+    ...(cause === undefined ? {} : { cause: errorOf(cause, () => undefined) }),
+    ...(errors === undefined ? {} : { errors: errors.map((error) => errorOf(error, () => undefined)) }),
+  };
+  if (refused === undefined) return { ...rest, ...nested };
+  const message = rest.code === 'CAPABILITY_DENIED' ? rest.message : `${rest.message}: ${refused.message}`;
+  return {
+    ...rest,
+    ...nested,
+    code: 'CAPABILITY_DENIED',
+    message,
+    ...(refused.details === undefined ? {} : { details: refused.details }),
+  };
+}

@@ -1,0 +1,92 @@
+/** What a session is given: its level, narrowed by what its client asked for. Pure. */
+import type { SessionLimits } from '../../client/protocol.ts';
+import { effectiveLimits, levelOf, narrowCapabilities } from '../../policies/evaluate.ts';
+import type { Limits } from '../../policies/limits.ts';
+import type { Grant, LevelName, Policy } from '../../policies/policy.ts';
+import type { HostLanguage, IsolateSpec } from '../../sandbox/protocol.ts';
+import { capabilityNamed } from '../capabilities/registry.ts';
+import { Fault } from '../fault.ts';
+import type { IsolatePlan } from './session-isolate.ts';
+
+export interface SessionGrant {
+  readonly level: LevelName;
+  readonly limits: Limits;
+  readonly grants: ReadonlyMap<string, Grant>;
+  /** The heap of the level itself, which spare isolates of the cordon are made with. */
+  readonly levelHeapMiB: number;
+}
+
+export interface Narrowing {
+  readonly limits: Partial<Limits>;
+  readonly capabilities: readonly string[] | undefined;
+}
+
+/** Fails with LIMIT_DENIED or CAPABILITY_DENIED, naming each thing that was asked for beyond the level. */
+export function grantSession(policy: Policy, level: LevelName, asked: Narrowing): SessionGrant {
+  const resolved = levelOf(policy, level);
+  const limits = effectiveLimits(resolved, asked.limits);
+  if (!limits.ok)
+    throw new Fault('LIMIT_DENIED', limits.problems.map((problem) => problem.message).join('; '), {
+      problems: limits.problems,
+    });
+  const capabilities = narrowCapabilities(resolved, asked.capabilities);
+  if (!capabilities.ok) {
+    throw new Fault('CAPABILITY_DENIED', capabilities.problems.map((problem) => problem.message).join('; '), {
+      problems: capabilities.problems,
+    });
+  }
+  return { level, limits: limits.limits, grants: capabilities.grants, levelHeapMiB: resolved.limits.heapMiBMax };
+}
+
+/** The same session at another level: asked-for limits above the new level's come down to it, capabilities it lacks go. */
+export function moveGrant(
+  policy: Policy,
+  level: LevelName,
+  asked: Narrowing,
+): { readonly grant: SessionGrant; readonly asked: Narrowing } {
+  const resolved = levelOf(policy, level);
+  const limits = Object.fromEntries(
+    Object.entries(asked.limits).map(([name, value]) => [name, Math.min(value, resolved.limits[name as keyof Limits])]),
+  );
+  const narrowed = { limits, capabilities: asked.capabilities?.filter((name) => resolved.grants.has(name)) };
+  return { grant: grantSession(policy, level, narrowed), asked: narrowed };
+}
+
+export function isolatePlan(grant: SessionGrant, language: HostLanguage, seed: string): IsolatePlan {
+  const { grants, limits } = grant;
+  const names = [...grants.keys()];
+  const capabilities = names.filter((name) => capabilityNamed(name)?.kind === 'effect');
+  const mode = (name: string): unknown => grants.get(name)?.constraints['mode'];
+  const spec: IsolateSpec = {
+    seed,
+    liveClock: mode('time') === 'live',
+    liveRandom: mode('random') === 'live',
+    webAssembly: grants.has('web_assembly'),
+    sharedMemory: grants.has('shared_memory'),
+    resizableBuffers: grants.has('resizable_buffers'),
+    outputs: names.filter((name) => capabilityNamed(name)?.kind === 'output'),
+    capabilities,
+    patient: capabilities.filter((name) => isPatient(name)),
+    valueBytesMax: limits.valueBytesMax,
+    sourceBytesMax: limits.sourceBytesMax,
+    pendingCallsMax: limits.pendingCallsMax,
+    timersMax: limits.timersMax,
+    backgroundCpuMsMax: limits.cellCpuMsMax,
+  };
+  return { cordon: { level: grant.level, language, heapMiB: grant.levelHeapMiB }, heapMiB: limits.heapMiBMax, spec };
+}
+
+function isPatient(name: string): boolean {
+  const capability = capabilityNamed(name);
+  return capability?.kind === 'effect' && capability.patient;
+}
+
+export function publicLimits({
+  heapMiBMax,
+  cellCpuMsMax,
+  cellWallMsMax,
+  cellOutputBytesMax,
+  queueLengthMax,
+}: Limits): SessionLimits {
+  return { heapMiBMax, cellCpuMsMax, cellWallMsMax, cellOutputBytesMax, queueLengthMax };
+}

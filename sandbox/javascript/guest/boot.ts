@@ -1,0 +1,169 @@
+import type { makeCapabilityCalls } from './capability-calls.ts';
+import type { makeConsole } from './console.ts';
+import type { makeDescribeError } from './describe-error.ts';
+import type { makeDisplay } from './display.ts';
+import type { makeGenerator } from './generator.ts';
+import type { makeInspect } from './inspect.ts';
+import type { makeJsonValue } from './json-value.ts';
+import type { GuestKernel, HostComputation } from './kernel.ts';
+import type { makeMarshal } from './marshal.ts';
+import type { makeNamespace } from './namespace.ts';
+import type { makeOutput, SendToHost } from './output.ts';
+import type { installPlatform, PlatformGrants, PlatformModules } from './platform.ts';
+import type { makeQuestions } from './questions.ts';
+import type { CellShape, makeRunner } from './runner.ts';
+
+/** What `enter('open', …)` is told, as JSON: the guest's part of the isolate's specification. */
+export interface GuestSpec extends PlatformGrants {
+  readonly seed: string;
+  readonly nowMs: number;
+  readonly outputs: readonly string[];
+  readonly capabilities: readonly string[];
+  readonly valueBytesMax: number;
+  readonly pendingCallsMax: number;
+}
+
+/** The host's only way in. `a` to `d` depend on the operation; answers text, '' where there is nothing to say. */
+export type Enter = (
+  operation: string,
+  nowMs: number,
+  entropy: string,
+  a?: unknown,
+  b?: unknown,
+  c?: unknown,
+  ...rest: string[]
+) => string;
+
+export interface GuestModules extends PlatformModules {
+  readonly installPlatform: typeof installPlatform;
+  readonly makeCapabilityCalls: typeof makeCapabilityCalls;
+  readonly makeConsole: typeof makeConsole;
+  readonly makeDescribeError: typeof makeDescribeError;
+  readonly makeDisplay: typeof makeDisplay;
+  readonly makeGenerator: typeof makeGenerator;
+  readonly makeInspect: typeof makeInspect;
+  readonly makeJsonValue: typeof makeJsonValue;
+  readonly makeMarshal: typeof makeMarshal;
+  readonly makeNamespace: typeof makeNamespace;
+  readonly makeOutput: typeof makeOutput;
+  readonly makeQuestions: typeof makeQuestions;
+  readonly makeRunner: typeof makeRunner;
+}
+
+/** Assembles the guest side from its modules, before any guest code has run. Evaluated inside the isolate. */
+export function boot(
+  modules: GuestModules,
+  send: SendToHost,
+  computeByHost: (operation: string, ...args: string[]) => string | null,
+): Enter {
+  const global = globalThis as unknown as Record<string, unknown>;
+  const parse = JSON.parse;
+  const defineProperty = Reflect.defineProperty;
+  const uncurryThis = Function.prototype.bind.bind(Function.prototype.call) as GuestKernel['uncurryThis'];
+  const clock = { nowMs: 0, startMs: 0 };
+  const output = modules.makeOutput(send);
+  let generator: ReturnType<typeof makeGenerator> = { random32: () => 0, mix: () => undefined };
+  const kernel: GuestKernel = {
+    global,
+    uncurryThis,
+    define: (name, value) =>
+      void defineProperty(global, name, {
+        __proto__: null,
+        value,
+        writable: true,
+        configurable: true,
+        enumerable: false,
+      } as PropertyDescriptor),
+    clock,
+    random32: () => generator.random32(),
+    compute: computeByHost as (operation: HostComputation, ...args: string[]) => string | null,
+    startTimer: (id, delayMs, repeat) => send('timer', id, delayMs, repeat ? 1 : 0),
+    stopTimer: (id) => send('untimer', id),
+    write: output.write,
+  };
+
+  let spec = { valueBytesMax: 65_536, pendingCallsMax: 1 } as GuestSpec;
+  const valueBytesMax = (): number => spec.valueBytesMax;
+  const inspector = modules.makeInspect(kernel);
+  const jsonValue = modules.makeJsonValue(kernel);
+  const describeError = modules.makeDescribeError(kernel, inspector.inspect);
+  const calls = modules.makeCapabilityCalls(kernel, send, jsonValue, {
+    argumentBytesMax: 1_048_576,
+    pendingCallsMax: () => spec.pendingCallsMax,
+  });
+  const marshal = modules.makeMarshal(kernel, {
+    inspect: inspector.inspect,
+    jsonValue,
+    describeError,
+    faultOf: calls.faultOf,
+    valueBytesMax,
+  });
+  let namespace!: ReturnType<typeof makeNamespace>;
+  let runner!: ReturnType<typeof makeRunner>;
+  let questions!: ReturnType<typeof makeQuestions>;
+  let timers!: ReturnType<typeof installPlatform>;
+
+  function open(specJson: string): void {
+    spec = parse(specJson);
+    clock.nowMs = clock.startMs = spec.nowMs;
+    generator = modules.makeGenerator(spec.seed);
+    timers = modules.installPlatform(kernel, modules, spec);
+    installOutputs();
+    calls.grant(spec.capabilities);
+    namespace = modules.makeNamespace(kernel);
+    runner = modules.makeRunner(kernel, send, { marshal, namespace, output });
+    questions = modules.makeQuestions(kernel, marshal, namespace, inspector.inspect);
+  }
+
+  function installOutputs(): void {
+    const granted = (name: string): boolean => spec.outputs.includes(name);
+    const { display, log } = modules.makeDisplay(kernel, send, output, {
+      inspect: inspector.inspect,
+      format: inspector.format,
+      jsonValue,
+      valueBytesMax,
+    });
+    modules.makeConsole(kernel, inspector);
+    if (!granted('console')) delete global['console'];
+    if (!granted('print')) delete global['print'];
+    if (granted('display')) kernel.define('display', display);
+    if (granted('log')) kernel.define('log', log);
+  }
+
+  const operations: Record<string, (a: unknown, b: unknown, c: unknown, rest: string[]) => string> = {
+    // No name of Object.prototype is an operation.
+    __proto__: null as never,
+    open: (a) => quietly(open(a as string)),
+    run(a, b, c, rest) {
+      output.begin(c as number);
+      const scripts = {
+        __proto__: null,
+        length: rest.length - 1,
+        0: rest[1],
+        1: rest[2],
+      } as unknown as ArrayLike<string>;
+      return runner.run(a as number, b as CellShape, rest[0] as string, scripts);
+    },
+    collect: () => runner.collect(),
+    abandon: () => quietly(runner.abandon()),
+    settle: (a, b, c) => quietly(calls.settle(a as number, b === 1, c as string)),
+    timer: (a) => quietly(timers.fire(a as number)),
+    grant: (a) => quietly(calls.grant(parse(a as string))),
+    list: () => questions.list(),
+    get: (a) => questions.get(a as string),
+    set: (a) => questions.set(a as string),
+    delete: (a) => questions.delete(a as string),
+    complete: (a) => questions.complete(a as string),
+    inspect: (a) => questions.inspect(a as string),
+    probe: () => '',
+  };
+  function quietly(_: unknown): string {
+    output.flush();
+    return '';
+  }
+  return (operation, nowMs, entropy, a, b, c, ...rest) => {
+    if (nowMs > clock.nowMs) clock.nowMs = nowMs;
+    if (entropy !== '') generator.mix(entropy);
+    return operations[operation]?.(a, b, c, rest) ?? '';
+  };
+}

@@ -1,0 +1,137 @@
+import type { GuestKernel } from './kernel.ts';
+
+/** `kind` is the word of the declaration; `value` for what was set from outside or assigned without one. */
+export interface NamespaceName {
+  readonly name: string;
+  readonly kind: string;
+}
+
+export interface GuestNamespace {
+  /** Before a cell: every name it declares exists and can be assigned. `declarations` is `kind name` pairs joined by commas. */
+  thaw(declarations: string): void;
+  /** After a cell: its constants can no longer be assigned. */
+  freeze(): void;
+  names(): readonly NamespaceName[];
+  set(name: string, value: unknown): void;
+  delete(name: string): boolean;
+  remember(value: unknown): void;
+  isEmpty(): boolean;
+}
+
+/**
+ * What cells have declared: properties of the global object, merged into and never replaced.
+ *
+ * I1: the history names `_`, `__` and `___` follow the last three results until a guest assigns one of them itself; from then
+ *     on that one is the guest's.
+ * I2: a constant is a property that cannot be assigned; only `thaw` and `set` make it assignable again.
+ */
+export function makeNamespace(kernel: GuestKernel): GuestNamespace {
+  const { global, uncurryThis } = kernel;
+  const MapGet = uncurryThis(Map.prototype.get);
+  const MapSet = uncurryThis(Map.prototype.set);
+  const MapDelete = uncurryThis(Map.prototype.delete);
+  const MapSize = uncurryThis(
+    Object.getOwnPropertyDescriptor(Map.prototype, 'size')?.get as (this: Map<unknown, unknown>) => number,
+  );
+  const SetHas = uncurryThis(Set.prototype.has);
+  const SetAdd = uncurryThis(Set.prototype.add);
+  const split = uncurryThis(String.prototype.split as (this: string, separator: string) => string[]);
+  const indexOf = uncurryThis(String.prototype.indexOf);
+  const slice = uncurryThis(String.prototype.slice);
+  const ownKeys = Reflect.ownKeys;
+  const defineProperty = Reflect.defineProperty;
+  const deleteProperty = Reflect.deleteProperty;
+  const describe = Reflect.getOwnPropertyDescriptor;
+
+  const declared = new Map<string, string>();
+  const builtIn = new Set<string | symbol>();
+  const history: [unknown, unknown, unknown] = [undefined, undefined, undefined];
+  let constants: { [index: number]: string; length: number } = { __proto__: null, length: 0 } as never;
+
+  const data = (value: unknown, writable = true, enumerable = true): PropertyDescriptor =>
+    ({ __proto__: null, value, writable, enumerable, configurable: true }) as PropertyDescriptor;
+
+  const HISTORY = ['_', '__', '___'] as const;
+  for (let i = 0; i < 3; i++) {
+    const name = HISTORY[i] as string;
+    defineProperty(global, name, {
+      __proto__: null,
+      get: () => history[i],
+      set: (value: unknown) => void defineProperty(global, name, data(value)),
+      enumerable: false,
+      configurable: true,
+    } as PropertyDescriptor);
+  }
+
+  const builtInKeys = ownKeys(global);
+  const builtInCount = builtInKeys.length;
+  for (const key of builtInKeys) SetAdd(builtIn, key);
+
+  function thawOne(kind: string, name: string): void {
+    const existing = describe(global, name);
+    if (kind === 'helper') {
+      // What a transpiler needs at run time: there, and in no listing.
+      if (existing === undefined) defineProperty(global, name, data(undefined, true, false));
+      SetAdd(builtIn, name);
+      return;
+    }
+    MapSet(declared, name, kind);
+    // A built-in that a cell shadows keeps its value until the declaration assigns, and is enumerable like any other variable.
+    if (existing === undefined || !('value' in existing)) defineProperty(global, name, data(undefined));
+    else if (existing.writable === false || existing.enumerable === false)
+      defineProperty(global, name, data(existing.value));
+    if (kind === 'const') {
+      defineProperty(constants, constants.length, data(name));
+      constants.length++;
+    }
+  }
+
+  return {
+    thaw(declarations) {
+      if (declarations === '') return;
+      const list = split(declarations, ',');
+      for (let i = 0; i < list.length; i++) {
+        const entry = list[i] as string;
+        const space = indexOf(entry, ' ');
+        thawOne(slice(entry, 0, space), slice(entry, space + 1));
+      }
+    },
+    freeze() {
+      if (constants.length === 0) return;
+      for (let i = 0; i < constants.length; i++) {
+        const name = constants[i] as string;
+        const existing = describe(global, name);
+        if (existing !== undefined && 'value' in existing) defineProperty(global, name, data(existing.value, false));
+      }
+      constants = { __proto__: null, length: 0 } as never;
+    },
+    names() {
+      const keys = ownKeys(global);
+      const found = { __proto__: null, length: 0 } as unknown as NamespaceName[];
+      for (let i = 0; i < keys.length; i++) {
+        const name = keys[i] as string;
+        if (typeof name !== 'string') continue;
+        const kind = MapGet(declared, name);
+        if (kind === undefined && (SetHas(builtIn, name) || describe(global, name)?.enumerable !== true)) continue;
+        defineProperty(found, found.length, data({ name, kind: kind ?? 'value' }));
+        found.length++;
+      }
+      return found;
+    },
+    set(name, value) {
+      defineProperty(global, name, data(value));
+      MapSet(declared, name, 'value');
+    },
+    delete(name) {
+      MapDelete(declared, name);
+      return describe(global, name) !== undefined && !SetHas(builtIn, name) && deleteProperty(global, name);
+    },
+    remember(value) {
+      if (value === undefined) return;
+      history[2] = history[1];
+      history[1] = history[0];
+      history[0] = value;
+    },
+    isEmpty: () => MapSize(declared) === 0 && ownKeys(global).length === builtInCount,
+  };
+}

@@ -1,0 +1,116 @@
+import type { GuestKernel } from './kernel.ts';
+import type { Marshal } from './marshal.ts';
+import type { GuestNamespace } from './namespace.ts';
+import type { GuestOutput, SendToHost } from './output.ts';
+
+/** How the last script of a cell hands over its value. */
+export type CellShape = 'direct' | 'boxed' | 'async';
+
+export interface Runner {
+  /**
+   * Runs a cell's scripts. Answers the outcome's JSON when the cell has ended, or '' while it awaits something; then the outcome
+   * leaves as a `done` message.
+   */
+  run(cell: number, shape: CellShape, declarations: string, scripts: ArrayLike<string>): string;
+  /** The outcome of the last cell, for an entry whose own answer was lost; '' while there is none. */
+  collect(): string;
+  /** The host gave the running cell up: its outcome no longer matters. */
+  abandon(): void;
+}
+
+/**
+ * The one way guest code is entered. Whatever a cell returns or throws is described here, inside the isolate and under the
+ * entry's timeout; only the description leaves.
+ */
+export function makeRunner(
+  kernel: GuestKernel,
+  send: SendToHost,
+  parts: {
+    readonly marshal: Marshal;
+    readonly namespace: GuestNamespace;
+    readonly output: Pick<GuestOutput, 'flush'>;
+  },
+): Runner {
+  // An indirect eval: cells run in the global scope, in sloppy mode, as scripts do.
+  // biome-ignore lint/security/noGlobalEval: running the cell is what this module is for; it runs inside the isolate only.
+  const evaluate = eval;
+  const isPrototypeOf = kernel.uncurryThis(Object.prototype.isPrototypeOf);
+  const PromisePrototype = Promise.prototype;
+  const { marshal, namespace, output } = parts;
+  let running = 0;
+  let outcome = '';
+
+  function isPromise(value: unknown): boolean {
+    return typeof value === 'object' && value !== null && isPrototypeOf(PromisePrototype, value);
+  }
+  function succeed(value: unknown): string {
+    namespace.freeze();
+    try {
+      const json = marshal.value(value);
+      namespace.remember(value);
+      return json;
+    } catch (thrown) {
+      return fail(thrown);
+    }
+  }
+  function fail(thrown: unknown): string {
+    namespace.freeze();
+    try {
+      return marshal.error(thrown);
+    } catch {
+      return '{"status":"error","error":{"code":"RUNTIME_ERROR","name":null,"message":"Something was thrown that cannot be described.","stack":""}}';
+    }
+  }
+  function finish(cell: number, json: string): void {
+    if (running !== cell) return;
+    running = 0;
+    outcome = json;
+    output.flush();
+    send('done', cell, json);
+  }
+  // `await` looks at nothing but the promise itself, so a poisoned Promise.prototype.then changes nothing here.
+  async function awaitPromise(cell: number, promise: unknown, unbox: boolean): Promise<void> {
+    let json: string;
+    try {
+      let value: unknown = await promise;
+      if (unbox) value = (value as { value: unknown }).value;
+      // A promise is awaited on; any other thenable is a value like any other.
+      if (unbox && isPromise(value)) value = await value;
+      json = running === cell ? succeed(value) : '';
+    } catch (thrown) {
+      json = running === cell ? fail(thrown) : '';
+    }
+    finish(cell, json);
+  }
+
+  return {
+    run(cell, shape, declarations, scripts) {
+      running = cell;
+      outcome = '';
+      namespace.freeze();
+      namespace.thaw(declarations);
+      let value: unknown;
+      try {
+        for (let i = 0; i < scripts.length; i++) value = evaluate(scripts[i] as string);
+        if (shape === 'boxed') value = (value as { value: unknown }).value;
+      } catch (thrown) {
+        outcome = fail(thrown);
+      }
+      if (outcome === '') {
+        if (shape === 'async' || isPromise(value)) {
+          void awaitPromise(cell, value, shape === 'async');
+          return '';
+        }
+        outcome = succeed(value);
+      }
+      running = 0;
+      output.flush();
+      return outcome;
+    },
+    collect: () => outcome,
+    abandon() {
+      running = 0;
+      namespace.freeze();
+    },
+  };
+}

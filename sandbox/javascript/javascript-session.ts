@@ -1,0 +1,375 @@
+/**
+ * One JavaScript or TypeScript session inside a host: its isolate, its running cell, its timers and open calls.
+ *
+ * I1: at most one cell runs at a time, and every `run` is answered by exactly one `cell.done` or by `isolate.lost`.
+ * I2: guest code runs only while an entry is open, and every entry has a timeout.
+ * I3: what comes out of the isolate is checked here before it goes on to the daemon.
+ */
+import type { EntryEnd, Isolate, Primitive } from '../isolate.ts';
+import type { CellLimits, CellOutcome, HostLanguage, IsolateSpec, Question } from '../protocol.ts';
+import type { HostSession, SessionPowers } from '../session.ts';
+import { answerQuestion } from './answer-question.ts';
+import { CellClock } from './cell-clock.ts';
+import type { HostComputation } from './guest/kernel.ts';
+import { readOutcome } from './outcome.ts';
+import { OutputMeter } from './output-meter.ts';
+import { type PreparedCell, prepareCell } from './prepare.ts';
+import { type CellSource, userStack } from './stack.ts';
+import { GuestTimers } from './timers.ts';
+import { computeUrl } from './url-computation.ts';
+
+interface RunningCell {
+  readonly cell: number;
+  readonly limits: CellLimits;
+  readonly clock: CellClock;
+  readonly startedMs: number;
+  readonly cpuMsAtStart: number;
+  stoppedBy: 'cpu' | 'wall' | 'request' | undefined;
+  /** Its end is being reported; nothing that happens now changes it. */
+  ending: boolean;
+}
+
+/** Characters of one output message. */
+const OUTPUT_CHUNK = 64 * 1024;
+/** Sources kept for the stacks of later errors. */
+const SOURCES_KEPT = 200;
+/** The longest an entry between two cells may take, and an entry of the engine's own. */
+const BACKGROUND_ENTRY_MS = 5000;
+const ENGINE_ENTRY_MS = 1000;
+/** A heap reading costs a hop to the isolate's thread, so short cells share one. */
+const HEAP_READING_MAX_AGE_MS = 250;
+const SHORT_CELL_MS = 2;
+
+export class JavaScriptSession implements HostSession {
+  readonly #isolate: Isolate;
+  readonly #language: HostLanguage;
+  readonly #spec: IsolateSpec;
+  readonly #powers: SessionPowers;
+  readonly #timers: GuestTimers;
+  readonly #meter = new OutputMeter();
+  readonly #sources = new Map<number, CellSource>();
+  readonly #constants = new Set<string>();
+  readonly #patientCalls = new Set<number>();
+  #running: RunningCell | undefined;
+  #openCalls = 0;
+  #activeEntries = 0;
+  #backgroundCpuMs = 0;
+  #heap = { bytes: 0, atMs: Number.NEGATIVE_INFINITY };
+  /** Cells have declared names, or assigned some without. */
+  #declared = false;
+  #disposed = false;
+
+  constructor(isolate: Isolate, language: HostLanguage, spec: IsolateSpec, powers: SessionPowers) {
+    this.#isolate = isolate;
+    this.#language = language;
+    this.#spec = spec;
+    this.#powers = powers;
+    this.#timers = new GuestTimers(spec.timersMax, (id) => this.#background(['timer', id]));
+    isolate.listen({
+      message: (kind, a, b, c) => this.#receive(kind, a, b, c),
+      compute: (operation, args) =>
+        typeof operation === 'string' && args.every((arg) => typeof arg === 'string')
+          ? computeUrl(operation as HostComputation, args as string[])
+          : null,
+      catastrophe: (message) => powers.doomed(message),
+    });
+    void this.#enter(ENGINE_ENTRY_MS * 5, ['open', guestSpecJson(spec, powers.nowMs())]).then((end) => {
+      if (end.end !== 'returned') this.#lose('stuck', 'The isolate could not be opened.');
+    });
+  }
+
+  // --- entries -------------------------------------------------------------------------------------------------------
+
+  async #enter(timeoutMs: number, [operation, ...args]: readonly [string, ...Primitive[]]): Promise<EntryEnd> {
+    const entropy = this.#spec.liveRandom ? crypto.getRandomValues(Buffer.alloc(16)).toString('hex') : '';
+    if (this.#activeEntries++ === 0) this.#powers.setActive(true);
+    const end = await this.#isolate.enter(timeoutMs, [operation, this.#powers.nowMs(), entropy, ...args]);
+    if (--this.#activeEntries === 0) this.#powers.setActive(false);
+    if (end.end === 'unhandled') this.#reportUnhandled(end.error);
+    if (end.end === 'disposed' && !this.#disposed) {
+      this.#lose(
+        end.memory ? 'memory' : 'stuck',
+        end.memory ? `The session used more than its ${this.#isolate.heapMiB} MiB of memory.` : 'The isolate was lost.',
+      );
+    }
+    return end;
+  }
+
+  /** An entry that no cell asked for, or that settles a call: counted to the running cell, otherwise to the session's background. */
+  async #background(entry: readonly [string, ...Primitive[]]): Promise<void> {
+    const cell = this.#running;
+    const cpuMs = this.#isolate.cpuMs;
+    const end = await this.#enter(
+      cell === undefined ? BACKGROUND_ENTRY_MS : Math.max(1, cell.clock.leftMs + ENGINE_ENTRY_MS),
+      entry,
+    );
+    if (cell !== undefined) {
+      if (end.end === 'timed-out' || end.end === 'terminated')
+        this.#finishStopped(cell, end.end === 'timed-out' ? 'wall' : undefined);
+      return;
+    }
+    this.#backgroundCpuMs += this.#isolate.cpuMs - cpuMs;
+    if (end.end === 'timed-out' || this.#backgroundCpuMs > this.#spec.backgroundCpuMsMax) this.#endBackground();
+  }
+
+  #endBackground(): void {
+    if (this.#timers.size === 0) return;
+    this.#timers.clear();
+    this.#write(
+      'stderr',
+      `The timers that ended cells had left behind used more than ${this.#spec.backgroundCpuMsMax} ms of CPU and were cleared.\n`,
+    );
+  }
+
+  tick(): void {
+    const cell = this.#running;
+    if (cell !== undefined && this.#activeEntries > 0 && this.#cpuMs(cell) > cell.limits.cpuMs)
+      this.#stopRunning('cpu');
+  }
+
+  // --- cells ---------------------------------------------------------------------------------------------------------
+
+  run(cell: number, source: string, limits: CellLimits): void {
+    const startedMs = this.#powers.monotonicMs();
+    const prepared = prepareCell(source, {
+      language: this.#language,
+      cellName: `cell:${cell}`,
+      constants: this.#constants,
+    });
+    if (prepared instanceof Promise)
+      void prepared.then((ready) => this.#runPrepared(cell, source, limits, startedMs, ready));
+    else this.#runPrepared(cell, source, limits, startedMs, prepared);
+  }
+
+  #runPrepared(
+    cell: number,
+    source: string,
+    limits: CellLimits,
+    startedMs: number,
+    preparation: Awaited<ReturnType<typeof prepareCell>>,
+  ): void {
+    if (this.#disposed) return;
+    const running: RunningCell = {
+      cell,
+      limits,
+      clock: new CellClock(limits.wallMs, this.#powers.monotonicMs, () => this.#stopRunning('wall')),
+      startedMs,
+      cpuMsAtStart: this.#isolate.cpuMs,
+      stoppedBy: undefined,
+      ending: false,
+    };
+    this.#running = running;
+    this.#meter.begin(limits.outputBytes);
+    this.#backgroundCpuMs = 0;
+    if (!preparation.ok) {
+      const { error } = preparation;
+      void this.#finish(running, { status: 'error', error: { ...error, code: 'SYNTAX_ERROR', stack: '' } });
+      return;
+    }
+    this.#keepSource(cell, source, preparation.cell);
+    void this.#enterCell(running, preparation.cell);
+  }
+
+  async #enterCell(running: RunningCell, prepared: PreparedCell): Promise<void> {
+    const shape = prepared.mode === 'async' ? 'async' : prepared.boxed ? 'boxed' : 'direct';
+    const declarations = prepared.declared
+      .map(({ name, kind }) => `${prepared.helpers.includes(name) ? 'helper' : kind} ${name}`)
+      .join(',');
+    if (prepared.declared.length > 0 || prepared.assigns) this.#declared = true;
+    for (const { name, kind } of prepared.declared) {
+      if (kind === 'const') this.#constants.add(name);
+      else this.#constants.delete(name);
+    }
+    let end = await this.#enter(running.clock.leftMs + ENGINE_ENTRY_MS, [
+      'run',
+      running.cell,
+      shape,
+      running.limits.outputBytes,
+      declarations,
+      ...prepared.scripts,
+    ]);
+    if (end.end === 'unhandled') end = await this.#enter(ENGINE_ENTRY_MS, ['collect']);
+    if (end.end === 'returned' && end.text !== '') await this.#finish(running, readOutcome(end.text, this.#cellSource));
+    else if (end.end === 'timed-out' || end.end === 'terminated')
+      this.#finishStopped(running, end.end === 'timed-out' ? 'wall' : undefined);
+  }
+
+  stop(cell: number): void {
+    if (this.#running?.cell === cell) this.#stopRunning('request');
+  }
+
+  #stopRunning(by: 'cpu' | 'wall' | 'request'): void {
+    const cell = this.#running;
+    if (cell === undefined || cell.stoppedBy !== undefined) return;
+    cell.stoppedBy = by;
+    if (this.#activeEntries === 0) {
+      this.#finishStopped(cell, by);
+      return;
+    }
+    void this.#isolate.terminate().then((alive) => {
+      if (alive) this.#finishStopped(cell, by);
+      else this.#lose('stuck', 'The cell runs in code of the engine that cannot be interrupted.');
+    });
+  }
+
+  #finishStopped(cell: RunningCell, by: 'wall' | 'cpu' | 'request' | undefined): void {
+    if (this.#running !== cell || cell.ending) return;
+    cell.ending = true;
+    cell.stoppedBy ??= by;
+    void this.#enter(ENGINE_ENTRY_MS, ['abandon']).then(() =>
+      this.#finish(cell, { status: 'stopped', by: cell.stoppedBy ?? 'request' }),
+    );
+  }
+
+  async #finish(cell: RunningCell, outcome: CellOutcome): Promise<void> {
+    if (this.#running !== cell) return;
+    cell.clock.stop();
+    const now = this.#powers.monotonicMs();
+    const wallMs = now - cell.startedMs;
+    const cpuMs = this.#cpuMs(cell);
+    if (wallMs > SHORT_CELL_MS || now - this.#heap.atMs > HEAP_READING_MAX_AGE_MS) {
+      this.#heap = { bytes: await this.#isolate.heapBytes(), atMs: now };
+      if (this.#running !== cell) return;
+    }
+    this.#running = undefined;
+    const stateful = this.#sources.size > 0;
+    this.#powers.send({
+      kind: 'cell.done',
+      cell: cell.cell,
+      outcome,
+      usage: { cpuMs, wallMs, heapBytes: this.#heap.bytes, stateful },
+    });
+  }
+
+  #cpuMs(cell: RunningCell): number {
+    return Math.max(0, this.#isolate.cpuMs - cell.cpuMsAtStart);
+  }
+
+  #keepSource(cell: number, source: string, prepared: PreparedCell): void {
+    this.#sources.set(cell, { source, originalPosition: (line, column) => prepared.originalPosition(line, column) });
+    if (this.#sources.size > SOURCES_KEPT) this.#sources.delete(this.#sources.keys().next().value as number);
+  }
+
+  readonly #cellSource = (cell: number): CellSource | undefined => this.#sources.get(cell);
+
+  // --- what the guest side says --------------------------------------------------------------------------------------
+
+  #receive(kind: unknown, a: unknown, b: unknown, c: unknown): void {
+    if (this.#disposed) return;
+    const cell = this.#running?.cell ?? null;
+    if (kind === 'out' && (a === 'stdout' || a === 'stderr') && typeof b === 'string') this.#write(a, b);
+    else if (kind === 'truncated') {
+      if (this.#meter.cut()) this.#powers.send({ kind: 'output.truncated', cell });
+    } else if (kind === 'display' && typeof a === 'string') {
+      if (this.#admit(a) === a) this.#powers.send({ kind: 'display', cell, dataJson: a });
+    } else if (kind === 'log' && typeof a === 'string' && typeof b === 'string') {
+      const text = this.#admit(b);
+      if (text !== '') this.#powers.send({ kind: 'log', cell, level: a, text });
+    } else if (kind === 'done' && typeof a === 'number' && typeof b === 'string') {
+      if (this.#running?.cell === a) void this.#finish(this.#running, readOutcome(b, this.#cellSource));
+    } else if (kind === 'call' && typeof a === 'number' && typeof b === 'string' && typeof c === 'string')
+      this.#call(a, b, c);
+    else if (kind === 'timer' && typeof a === 'number' && typeof b === 'number') this.#timers.start(a, b, c === 1);
+    else if (kind === 'untimer' && typeof a === 'number') this.#timers.stop(a);
+  }
+
+  #admit(text: string): string {
+    const admitted = this.#meter.admit(text);
+    if (admitted.cutNow) this.#powers.send({ kind: 'output.truncated', cell: this.#running?.cell ?? null });
+    return admitted.text;
+  }
+
+  #write(stream: 'stdout' | 'stderr', text: string): void {
+    const admitted = this.#meter.admit(text);
+    const cell = this.#running?.cell ?? null;
+    for (let start = 0; start < admitted.text.length; start += OUTPUT_CHUNK) {
+      this.#powers.send({ kind: 'output', cell, stream, text: admitted.text.slice(start, start + OUTPUT_CHUNK) });
+    }
+    if (admitted.cutNow) this.#powers.send({ kind: 'output.truncated', cell });
+  }
+
+  #reportUnhandled(error: { readonly name: string; readonly message: string; readonly stack: string }): void {
+    const { frames } = userStack(error.stack, this.#cellSource);
+    const title = error.name === '' ? error.message : `${error.name}: ${error.message}`;
+    this.#write(
+      'stderr',
+      `Uncaught (in promise) ${title.slice(0, 8192)}\n${frames === '' ? '' : `${frames.replaceAll(/^/gm, '    ')}\n`}`,
+    );
+  }
+
+  #call(call: number, name: string, argsJson: string): void {
+    if (this.#openCalls >= this.#spec.pendingCallsMax) return;
+    this.#openCalls++;
+    if (this.#spec.patient.includes(name)) {
+      this.#patientCalls.add(call);
+      this.#running?.clock.pause();
+    }
+    this.#powers.send({ kind: 'call', cell: this.#running?.cell ?? null, call, name, argsJson });
+  }
+
+  settleCall(call: number, ok: boolean, json: string): void {
+    this.#openCalls--;
+    if (this.#patientCalls.delete(call)) this.#running?.clock.resume();
+    void this.#background(['settle', call, ok ? 1 : 0, json]);
+  }
+
+  setCapabilities(names: readonly string[]): void {
+    void this.#enter(ENGINE_ENTRY_MS, ['grant', JSON.stringify(names)]);
+  }
+
+  // --- the rest ------------------------------------------------------------------------------------------------------
+
+  ask(id: number, question: Question): void {
+    const enter = (...entry: [string, ...Primitive[]]): Promise<EntryEnd> => this.#enter(ENGINE_ENTRY_MS, entry);
+    void answerQuestion(question, { language: this.#language, enter, cellSource: this.#cellSource }).then((answer) => {
+      if (this.#disposed) return;
+      if ('about' in answer) {
+        if (answer.about === 'namespace.set') for (const name of answer.names) this.#constants.delete(name);
+        this.#powers.send({ kind: 'answer', id, answer });
+      } else this.#powers.send({ kind: 'refusal', id, ...answer });
+    });
+  }
+
+  #lose(by: 'memory' | 'stuck', message: string): void {
+    if (this.#disposed) return;
+    this.#powers.send({ kind: 'isolate.lost', by, message });
+    this.dispose();
+  }
+
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#running?.clock.stop();
+    this.#running = undefined;
+    this.#timers.clear();
+    this.#powers.setActive(false);
+    this.#isolate.dispose();
+  }
+}
+
+function guestSpecJson(spec: IsolateSpec, nowMs: number): string {
+  const {
+    seed,
+    liveClock,
+    webAssembly,
+    sharedMemory,
+    resizableBuffers,
+    outputs,
+    capabilities,
+    valueBytesMax,
+    pendingCallsMax,
+  } = spec;
+  return JSON.stringify({
+    seed,
+    nowMs,
+    liveClock,
+    webAssembly,
+    sharedMemory,
+    resizableBuffers,
+    outputs,
+    capabilities,
+    valueBytesMax,
+    pendingCallsMax,
+    hiddenNames: '',
+  });
+}

@@ -1,0 +1,29 @@
+/** What a host does for one session, whatever its language. */
+import type { CellLimits, FromHost, Question } from './protocol.ts';
+
+export interface HostSession {
+  run(cell: number, source: string, limits: CellLimits): void;
+  /** Ends the running cell if it still is this one. */
+  stop(cell: number): void;
+  settleCall(call: number, ok: boolean, json: string): void;
+  setCapabilities(names: readonly string[]): void;
+  ask(id: number, question: Question): void;
+  /** Called every few milliseconds while code may be running: holds CPU use against its limit. */
+  tick(): void;
+  dispose(): void;
+}
+
+/** A message about this session; the host adds which isolate it is about. */
+export type SessionMessage<M = FromHost> = M extends { readonly isolate: string } ? Omit<M, 'isolate'> : never;
+
+export interface SessionPowers {
+  send(message: SessionMessage): void;
+  /** Milliseconds since the epoch. */
+  nowMs(): number;
+  /** Milliseconds of a clock that never goes back. */
+  monotonicMs(): number;
+  /** V8 has lost control of the session's isolate. */
+  doomed(message: string): void;
+  /** The session is running code from now on, or no longer; `tick` is called meanwhile. */
+  setActive(active: boolean): void;
+}

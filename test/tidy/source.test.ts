@@ -1,0 +1,113 @@
+import { basename } from 'node:path';
+import test from 'ava';
+import ts from 'typescript-transpiler';
+import { type RepoFile, repoFiles, sourceFiles, zones } from './repo-files.ts';
+
+const linesMax = 400;
+
+// Written in pieces, so that this file does not break its own rules.
+const unfinished = new RegExp(`\\b(?:${'TO'}DO|${'FIX'}ME)\\b`);
+const machinePath = new RegExp(`(?<![\\w.])/(?:${'wor'}k|${'roo'}t|tmp/${'bash'}_jobs)(?:/|\\b)`);
+const registryHost = new RegExp(`\\bregistry\\.${'npmjs'}\\.|\\bnpm${'.'}pkg${'.'}|"${'resolved'}":`);
+
+const topLevel = ['bench', 'client', 'daemon', 'docs', 'policies', 'sandbox', 'test'];
+
+/** Whether some node of the program is what `matches` looks for; strings and comments are not. */
+function some(file: RepoFile, matches: (node: ts.Node) => boolean): boolean {
+  const visit = (node: ts.Node): boolean => matches(node) || (ts.forEachChild(node, visit) ?? false);
+  return visit(ts.createSourceFile(file.path, file.text, ts.ScriptTarget.Latest));
+}
+
+function evaluatesText(file: RepoFile): boolean {
+  return some(
+    file,
+    (node) =>
+      (ts.isCallExpression(node) || ts.isNewExpression(node)) &&
+      ts.isIdentifier(node.expression) &&
+      ['eval', 'Function'].includes(node.expression.text),
+  );
+}
+
+function readsEnvironment(file: RepoFile): boolean {
+  return some(
+    file,
+    (node) =>
+      (ts.isPropertyAccessExpression(node) &&
+        node.name.text === 'env' &&
+        ts.isIdentifier(node.expression) &&
+        node.expression.text === 'process') ||
+      (ts.isImportSpecifier(node) && (node.propertyName ?? node.name).text === 'env'),
+  );
+}
+
+/** tsc rewrites the extension of an import, and of nothing else: such a path would be wrong in dist/. */
+function namesSourceByUrl(file: RepoFile): boolean {
+  return some(
+    file,
+    (node) =>
+      ts.isNewExpression(node) &&
+      ts.isIdentifier(node.expression) &&
+      node.expression.text === 'URL' &&
+      node.arguments?.[0] !== undefined &&
+      ts.isStringLiteral(node.arguments[0]) &&
+      node.arguments[0].text.endsWith('.ts'),
+  );
+}
+
+const pathsOf = (files: readonly RepoFile[]) => files.map(({ path }) => path);
+
+test('the daemon never evaluates text as code', (t) => {
+  const daemon = sourceFiles.filter(({ path }) => path.startsWith('daemon/'));
+  t.deepEqual(pathsOf(daemon.filter(evaluatesText)), []);
+  t.true(evaluatesText({ path: 'a.ts', text: `f(new Function('return 1'));` }));
+  t.true(evaluatesText({ path: 'a.ts', text: `eval(x);` }));
+  t.false(evaluatesText({ path: 'a.ts', text: `// eval(x)\nconst s = 'eval(x)';` }));
+});
+
+test('only the entry points read the environment', (t) => {
+  const inner = sourceFiles.filter(({ path }) => path !== 'daemon/main.ts' && !path.startsWith('client/cli/'));
+  t.deepEqual(pathsOf(inner.filter(readsEnvironment)), []);
+  t.true(readsEnvironment({ path: 'a.ts', text: `const home = process.env.HOME;` }));
+  t.true(readsEnvironment({ path: 'a.ts', text: `import { env } from 'node:process';` }));
+});
+
+test('no module is named by a .ts path that the build would leave as it is', (t) => {
+  const typescript = sourceFiles.filter(({ path }) => path.endsWith('.ts'));
+  t.deepEqual(pathsOf(typescript.filter(namesSourceByUrl)), []);
+  t.true(namesSourceByUrl({ path: 'a.ts', text: `new URL('../sandbox/main.ts', import.meta.url);` }));
+});
+
+test('every source file has at most 400 lines', (t) => {
+  const long = sourceFiles.filter(({ text }) => text.split('\n').length - 1 > linesMax);
+  t.deepEqual(pathsOf(long), []);
+});
+
+test('no file is named for being useful instead of for its role', (t) => {
+  const vague = /^(?:utils?|helpers?|types?|common|misc)\.[jt]s$/;
+  t.deepEqual(pathsOf(repoFiles.filter(({ path }) => vague.test(basename(path)))), []);
+});
+
+test('no test is left out or run alone', (t) => {
+  const marked = /\btest(?:\.\w+)*\.(?:only|skip|failing)\b/;
+  const tests = repoFiles.filter(({ path }) => path.startsWith('test/') && path.endsWith('.ts'));
+  t.deepEqual(pathsOf(tests.filter(({ text }) => marked.test(text))), []);
+});
+
+test('nothing in the repository is marked as unfinished', (t) => {
+  t.deepEqual(pathsOf(repoFiles.filter(({ text }) => unfinished.test(text))), []);
+});
+
+test('nothing in the repository names a path of one machine or the host of a registry', (t) => {
+  t.deepEqual(pathsOf(repoFiles.filter(({ text }) => machinePath.test(text) || registryHost.test(text))), []);
+});
+
+test('the top level holds the folders of the layout and no others', (t) => {
+  const folders = new Set(
+    repoFiles.filter(({ path }) => path.includes('/')).map(({ path }) => path.split('/')[0] ?? ''),
+  );
+  t.deepEqual(
+    [...folders].filter((folder) => !folder.startsWith('.') && !topLevel.includes(folder)),
+    [],
+  );
+  t.true(zones.every((zone) => topLevel.includes(zone)));
+});
