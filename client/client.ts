@@ -12,7 +12,6 @@ import {
   type SessionInfo,
 } from './protocol.ts';
 import { type CallOptions, Session } from './session.ts';
-import { defaultStateDirectory } from './state-directory.ts';
 import { type Exchange, type ReconnectOptions, Transport } from './transport.ts';
 
 export interface ConnectOptions {
@@ -76,10 +75,11 @@ export class Client implements AsyncDisposable {
     this.#token = options.token;
   }
 
-  static async connect(options: ConnectOptions = {}): Promise<Client> {
+  /** As `connect` of index.ts, with the state directory to use where the options name neither that nor a socket. */
+  static async connect(options: ConnectOptions, defaultStateDir: string): Promise<Client> {
     const client = new Client(options);
-    const stateDir = options.stateDir ?? defaultStateDirectory(process.env);
-    const socketPath = options.socketPath ?? join(stateDir, options.role === 'admin' ? ADMIN_SOCKET : CLIENT_SOCKET);
+    const socketName = options.role === 'admin' ? ADMIN_SOCKET : CLIENT_SOCKET;
+    const socketPath = options.socketPath ?? join(options.stateDir ?? defaultStateDir, socketName);
     client.#transport = await Transport.open(
       {
         socketPath,

@@ -1,4 +1,4 @@
-import { connect } from 'node:net';
+import { Socket } from 'node:net';
 import WebSocket from 'ws';
 import { PyreplError } from './errors.ts';
 import { FRAME_BYTES_MAX, SUBPROTOCOL } from './protocol.ts';
@@ -21,10 +21,14 @@ export interface ConnectionEvents {
  */
 export class Connection {
   readonly #socket: WebSocket;
+  /** Under the WebSocket, for what that does not offer: several frames in one write. */
+  readonly #stream: Socket;
   readonly #ended: Promise<void>;
+  #corked = false;
 
-  private constructor(socket: WebSocket, events: ConnectionEvents) {
+  private constructor(socket: WebSocket, stream: Socket, events: ConnectionEvents) {
     this.#socket = socket;
+    this.#stream = stream;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#ended = promise;
     socket.on('message', (data, isBinary) => {
@@ -50,8 +54,9 @@ export class Connection {
       });
     };
     // A path in a ws+unix: URL loses its "?", "#" and "%"; a connection made by hand takes any path.
+    const stream = new Socket();
     const socket = new WebSocket('ws://pyrepl3/', [SUBPROTOCOL], {
-      createConnection: () => connect(socketPath),
+      createConnection: () => stream.connect(socketPath),
       handshakeTimeout: HANDSHAKE_MS_MAX,
       maxPayload: FRAME_BYTES_MAX,
       perMessageDeflate: false,
@@ -63,13 +68,26 @@ export class Connection {
     signal?.addEventListener('abort', onAbort, { once: true });
     // Stays for the life of the socket: after the handshake an error is always followed by 'close', which tells it.
     socket.on('error', (error) => reject(unavailable(error)));
-    socket.once('open', () => resolve(new Connection(socket, events)));
+    socket.once('open', () => resolve(new Connection(socket, stream, events)));
     return promise.finally(() => signal?.removeEventListener('abort', onAbort));
   }
 
   send(text: string): void {
     // A closing socket drops what it is given; 'close' follows, and whoever waits for an answer learns of it there.
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(text, () => undefined);
+    if (this.#socket.readyState !== WebSocket.OPEN) return;
+    this.#cork();
+    this.#socket.send(text, () => undefined);
+  }
+
+  /** All that is sent in answer to one piece of input leaves in one write; a write of its own would cost most of a request. */
+  #cork(): void {
+    if (this.#corked) return;
+    this.#corked = true;
+    this.#stream.cork();
+    process.nextTick(() => {
+      this.#corked = false;
+      this.#stream.uncork();
+    });
   }
 
   /** Resolves when the socket is closed, after at most a second. */

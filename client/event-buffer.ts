@@ -15,9 +15,9 @@ interface Numbered {
   readonly seq: number;
 }
 
-export const BUFFERED_EVENTS_MAX = 10_000;
+const BUFFERED_EVENTS_MAX = 10_000;
 /** In UTF-16 units of event content. */
-export const BUFFERED_LENGTH_MAX = 4 * 1024 * 1024;
+const BUFFERED_LENGTH_MAX = 4 * 1024 * 1024;
 /** What an event costs beside its content, so that empty ones are not free. */
 const EVENT_OVERHEAD = 64;
 

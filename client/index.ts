@@ -1,4 +1,5 @@
 import { Client, type ConnectOptions } from './client.ts';
+import { defaultStateDirectory } from './state-directory.ts';
 
 export type { Client, ClientEvents, ConnectOptions } from './client.ts';
 export { GuestError, PyreplError } from './errors.ts';
@@ -32,6 +33,6 @@ export type { ReconnectOptions } from './transport.ts';
  * The client then keeps itself connected: a lost connection is made again, sessions go on from their last event, and
  * requests that are safe to ask twice are. `await using` it, or call `close`.
  */
-export function connect(options?: ConnectOptions): Promise<Client> {
-  return Client.connect(options);
+export function connect(options: ConnectOptions = {}): Promise<Client> {
+  return Client.connect(options, defaultStateDirectory(process.env));
 }

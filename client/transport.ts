@@ -8,7 +8,7 @@ import { FRAME_BYTES_MAX } from './protocol.ts';
  * Requests without an answer; more are refused with BUSY, so that a caller in a loop cannot fill the memory. The daemon
  * takes as many on one connection, so that after a reconnection all of them can be sent again.
  */
-export const REQUESTS_MAX = 4096;
+const REQUESTS_MAX = 4096;
 /** A request that was there each time the connection broke is likely what breaks it. */
 const SENDS_MAX = 5;
 

@@ -74,7 +74,7 @@ export class Daemon {
         hostStarted: () => undefined,
         hostEnded: (pid, cordon, exit) => {
           const reason = exit.killedFor ?? `it died (${exit.signal ?? `status ${exit.code}`})`;
-          this.#audit.append('host.ended', { pid, cordon, reason });
+          this.#audit.note('host.ended', { pid, cordon, reason });
           if (exit.killedFor === null) log(`sandbox host ${pid} died: ${reason}\n${exit.stderr.trim()}`);
         },
       },
@@ -160,7 +160,7 @@ export class Daemon {
     await closing;
     this.#watchdog.close();
     this.#pool.close();
-    this.#audit.append('daemon.stopped', { reason });
+    this.#audit.note('daemon.stopped', { reason });
     this.#audit.close();
     this.#directory.release();
   }

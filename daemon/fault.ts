@@ -9,8 +9,9 @@ export class Fault extends Error {
   readonly code: FaultCode;
   readonly details: Readonly<Record<string, unknown>> | undefined;
 
-  constructor(code: FaultCode, message: string, details?: Readonly<Record<string, unknown>>) {
-    super(message);
+  /** @param options the `cause`, for the daemon's own log */
+  constructor(code: FaultCode, message: string, details?: Readonly<Record<string, unknown>>, options?: ErrorOptions) {
+    super(message, options);
     this.code = code;
     this.details = details;
   }

@@ -6,7 +6,6 @@ import { LEVELS, type LevelName, type Policy } from '../policies/policy.ts';
 import type { Audit } from './audit/audit-log.ts';
 import { CAPABILITIES } from './capabilities/registry.ts';
 import { Fault } from './fault.ts';
-import type { Session } from './session/session.ts';
 import type { SessionRegistry } from './session/session-registry.ts';
 import type { Caller } from './transport/caller.ts';
 import { AnswerThen, type Handlers } from './transport/handlers.ts';
@@ -22,30 +21,25 @@ export interface HandlerParts {
 
 const DEFAULT_LEVEL = LEVELS[0];
 
-export function makeHandlers({ version, sessions, audit, policy, ceilings, stats }: HandlerParts): Handlers {
-  const find = (sessionId: string, caller: Caller): Session => sessions.find(sessionId, caller);
+export function makeHandlers(parts: HandlerParts): Handlers {
+  return {
+    ...daemonHandlers(parts),
+    ...sessionHandlers(parts),
+    ...executionHandlers(parts),
+    ...namespaceHandlers(parts),
+    ...capabilityHandlers(parts),
+  };
+}
 
-  function levelFor(asked: string | undefined, caller: Caller): LevelName {
-    const level = asked === undefined ? DEFAULT_LEVEL : levelFromName(asked);
-    if (level === null)
-      throw new Fault(
-        'INVALID_PARAMS',
-        `There is no level ${JSON.stringify(asked)}; it is one of ${LEVELS.join(', ')}.`,
-      );
-    const ceiling = ceilings[caller.role];
-    if (!isAtMost(level, ceiling)) {
-      audit.append('level.denied', { principal: caller.principal, asked: level, ceiling });
-      const remedy =
-        caller.role === 'client' ? ' Use admin.sock, or start the daemon with a higher --client-ceiling.' : '';
-      throw new Fault(
-        'LEVEL_DENIED',
-        `Level ${level} is above the ceiling of this connection, which is ${ceiling}.${remedy}`,
-        { ceiling },
-      );
-    }
-    return level;
-  }
+type Of<Prefix extends string> = Pick<Handlers, Extract<keyof Handlers, `${Prefix}.${string}`>>;
+type ExecutionMethod =
+  | 'session.interrupt'
+  | 'session.execute'
+  | 'session.complete'
+  | 'session.inspect'
+  | 'session.isComplete';
 
+function daemonHandlers({ version, policy, ceilings, stats }: HandlerParts): Of<'daemon'> {
   return {
     'daemon.hello': ({ token }, caller) => ({
       protocol: PROTOCOL_VERSION,
@@ -64,11 +58,16 @@ export function makeHandlers({ version, sessions, audit, policy, ceilings, stats
       },
     }),
     'daemon.stats': () => stats(),
+  };
+}
 
+function sessionHandlers(parts: HandlerParts): Omit<Of<'session'>, ExecutionMethod> {
+  const { sessions } = parts;
+  return {
     'session.create': ({ language = 'javascript', level, name, limits, capabilities, labels = {} }, caller) => {
       const session = sessions.create(caller.principal, {
         language,
-        level: levelFor(level, caller),
+        level: levelFor(parts, level, caller),
         name: name ?? null,
         labels,
         asked: { limits: definedOnly(limits ?? {}), capabilities },
@@ -77,19 +76,19 @@ export function makeHandlers({ version, sessions, audit, policy, ceilings, stats
       return new AnswerThen(session.info(), () => subscription.start());
     },
     'session.attach': ({ sessionId, afterSeq }, caller) => {
-      const session = find(sessionId, caller);
+      const session = sessions.find(sessionId, caller);
       const subscription = session.events.subscribe(caller.events, afterSeq);
       return new AnswerThen(session.info(), () => subscription.start());
     },
     'session.detach': ({ sessionId }, caller) => {
-      find(sessionId, caller).events.unsubscribe(caller.events);
+      sessions.find(sessionId, caller).events.unsubscribe(caller.events);
       return {};
     },
     'session.list': (_, caller) => ({ sessions: sessions.list(caller) }),
-    'session.show': ({ sessionId }, caller) => find(sessionId, caller).info(),
+    'session.show': ({ sessionId }, caller) => sessions.find(sessionId, caller).info(),
     'session.setLevel': ({ sessionId, level: asked }, caller) => {
-      const session = find(sessionId, caller);
-      const level = levelFor(asked, caller);
+      const session = sessions.find(sessionId, caller);
+      const level = levelFor(parts, asked, caller);
       if (compareLevels(level, session.level) > 0) {
         throw new Fault(
           'LEVEL_DENIED',
@@ -100,35 +99,55 @@ export function makeHandlers({ version, sessions, audit, policy, ceilings, stats
       session.lowerLevel(level);
       return session.info();
     },
-    'session.interrupt': ({ sessionId, executionId }, caller) => ({
-      interrupted: find(sessionId, caller).interrupt(executionId),
-    }),
     'session.reset': ({ sessionId }, caller) => {
-      const session = find(sessionId, caller);
+      const session = sessions.find(sessionId, caller);
       session.reset();
       return session.info();
     },
     'session.close': ({ sessionId }, caller) => {
-      sessions.close(find(sessionId, caller), 'its client closed it');
+      sessions.close(sessions.find(sessionId, caller), 'its client closed it');
       return {};
     },
+  };
+}
+
+function executionHandlers({ sessions }: HandlerParts): Pick<Handlers, ExecutionMethod> {
+  return {
+    'session.interrupt': ({ sessionId, executionId }, caller) => ({
+      interrupted: sessions.find(sessionId, caller).interrupt(executionId),
+    }),
     'session.execute': ({ sessionId, source, executionId, timeoutMs }, caller) =>
-      find(sessionId, caller).execute(source, executionId, timeoutMs),
-    'session.complete': ({ sessionId, source, cursor }, caller) => find(sessionId, caller).complete(source, cursor),
-    'session.inspect': ({ sessionId, source, cursor }, caller) => find(sessionId, caller).inspect(source, cursor),
-    'session.isComplete': async ({ sessionId, source }, caller) => ({
-      status: await find(sessionId, caller).isComplete(source),
-    }),
+      sessions.find(sessionId, caller).execute(source, executionId, timeoutMs),
+    'session.complete': ({ sessionId, source, cursor }, caller) =>
+      sessions.find(sessionId, caller).questions.complete(source, cursor),
+    'session.inspect': ({ sessionId, source, cursor }, caller) =>
+      sessions.find(sessionId, caller).questions.inspect(source, cursor),
+    'session.isComplete': ({ sessionId, source }, caller) =>
+      sessions.find(sessionId, caller).questions.isComplete(source),
+  };
+}
 
-    'namespace.list': async ({ sessionId }, caller) => ({ names: await find(sessionId, caller).listNames() }),
-    'namespace.get': async ({ sessionId, name }, caller) => ({ value: await find(sessionId, caller).getName(name) }),
-    'namespace.set': async ({ sessionId, values }, caller) => ({ set: await find(sessionId, caller).setNames(values) }),
+function namespaceHandlers({ sessions }: HandlerParts): Of<'namespace'> {
+  return {
+    'namespace.list': async ({ sessionId }, caller) => ({
+      names: await sessions.find(sessionId, caller).questions.listNames(),
+    }),
+    'namespace.get': async ({ sessionId, name }, caller) => ({
+      value: await sessions.find(sessionId, caller).questions.getName(name),
+    }),
+    'namespace.set': async ({ sessionId, values }, caller) => ({
+      set: await sessions.find(sessionId, caller).questions.setNames(values),
+    }),
     'namespace.delete': async ({ sessionId, names }, caller) => ({
-      deleted: await find(sessionId, caller).deleteNames(names),
+      deleted: await sessions.find(sessionId, caller).questions.deleteNames(names),
     }),
+  };
+}
 
+function capabilityHandlers({ sessions, policy }: HandlerParts): Of<'capability'> & Of<'input'> {
+  return {
     'capability.list': ({ sessionId }, caller) => {
-      const info = find(sessionId, caller).info();
+      const info = sessions.find(sessionId, caller).info();
       const granted = new Set(info.capabilities);
       const level = levelFromName(info.level) ?? DEFAULT_LEVEL;
       return {
@@ -142,10 +161,29 @@ export function makeHandlers({ version, sessions, audit, policy, ceilings, stats
       };
     },
     'input.answer': ({ sessionId, requestId, text }, caller) => {
-      find(sessionId, caller).answerInput(requestId, text);
+      sessions.find(sessionId, caller).answerInput(requestId, text);
       return {};
     },
   };
+}
+
+/** The level asked for, the lowest where none is. Fails with LEVEL_DENIED above the ceiling of the caller's socket. */
+function levelFor({ audit, ceilings }: HandlerParts, asked: string | undefined, caller: Caller): LevelName {
+  const level = asked === undefined ? DEFAULT_LEVEL : levelFromName(asked);
+  if (level === null)
+    throw new Fault('INVALID_PARAMS', `There is no level ${JSON.stringify(asked)}; it is one of ${LEVELS.join(', ')}.`);
+  const ceiling = ceilings[caller.role];
+  if (!isAtMost(level, ceiling)) {
+    audit.note('level.denied', { principal: caller.principal, asked: level, ceiling });
+    const remedy =
+      caller.role === 'client' ? ' Use admin.sock, or start the daemon with a higher --client-ceiling.' : '';
+    throw new Fault(
+      'LEVEL_DENIED',
+      `Level ${level} is above the ceiling of this connection, which is ${ceiling}.${remedy}`,
+      { ceiling },
+    );
+  }
+  return level;
 }
 
 type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };

@@ -23,6 +23,11 @@ function readLevelFiles(folder: string): { name: string; text: string }[] {
       .sort();
     return names.map((name) => ({ name, text: readFileSync(join(folder, name), 'utf8') }));
   } catch (error) {
-    throw new Fault('UNAVAILABLE', `The level files in ${folder} cannot be read: ${(error as Error).message}`);
+    throw new Fault(
+      'UNAVAILABLE',
+      `The level files in ${folder} cannot be read: ${(error as Error).message}`,
+      undefined,
+      { cause: error },
+    );
   }
 }

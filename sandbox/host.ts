@@ -9,7 +9,7 @@ import { Isolate } from './isolate.ts';
 import { JavaScriptSession } from './javascript/javascript-session.ts';
 import { PRELUDE } from './javascript/prelude.ts';
 import { warmTypescript } from './javascript/prepare.ts';
-import type { FromHost, HostLanguage, IsolateSpec, ToHost } from './protocol.ts';
+import type { FromHost, IsolateSpec, PlatformSpec, ToHost } from './protocol.ts';
 import type { HostSession, SessionMessage } from './session.ts';
 
 export interface HostPowers {
@@ -18,8 +18,14 @@ export interface HostPowers {
   readonly v8: string;
 }
 
+type Cordon = Extract<ToHost, { kind: 'host.join' }>;
+
+/** A spare is made in a quiet moment: not in the turn in which somebody waits for an answer. */
+const REFILL_MS = 5;
+const INSTALL_MS = 5000;
 /** How often running sessions are held against their CPU limits. */
 const TICK_MS = 10;
+const IDLE_TICKS_MAX = 100;
 
 export class SandboxHost {
   readonly #channel: Channel;
@@ -27,13 +33,10 @@ export class SandboxHost {
   readonly #sessions = new Map<string, HostSession>();
   readonly #active = new Set<string>();
   readonly #spares: Isolate[] = [];
-  #cordon: { language: HostLanguage; heapMiB: number; spares: number } = {
-    language: 'javascript',
-    heapMiB: 0,
-    spares: 0,
-  };
+  #cordon: Cordon | undefined;
   #refilling = false;
   #ticker: NodeJS.Timeout | undefined;
+  #idleTicks = 0;
 
   constructor(channel: Channel, powers: HostPowers) {
     this.#channel = channel;
@@ -43,7 +46,12 @@ export class SandboxHost {
   start(): void {
     this.#channel.onMessage((message) => this.#handle(message));
     // The first isolate of a process costs several times what the next ones do, so it is made before anybody waits for it.
-    new Isolate(8, PRELUDE).dispose();
+    void makeIsolate(8, {
+      liveClock: false,
+      webAssembly: false,
+      sharedMemory: false,
+      resizableBuffers: false,
+    }).dispose();
     this.#channel.send({ kind: 'host.ready', v8: this.#powers.v8 });
   }
 
@@ -58,7 +66,7 @@ export class SandboxHost {
         this.#channel.send({ kind: 'host.pong', id: message.id });
         return;
       case 'isolate.open':
-        this.#open(message.isolate, message.heapMiB, message.spec);
+        this.#open(message.isolate, message.spec);
         return;
       case 'isolate.dispose':
         this.#sessions.get(message.isolate)?.dispose();
@@ -82,10 +90,10 @@ export class SandboxHost {
     }
   }
 
-  #open(name: string, heapMiB: number, spec: IsolateSpec): void {
-    const spare = heapMiB === this.#cordon.heapMiB ? this.#spares.pop() : undefined;
-    const isolate = spare ?? new Isolate(heapMiB, PRELUDE);
-    const session = new JavaScriptSession(isolate, this.#cordon.language, spec, {
+  #open(name: string, spec: IsolateSpec): void {
+    const suits = this.#cordon !== undefined && isSame(spec, this.#cordon);
+    const isolate = (suits ? this.#spares.pop() : undefined) ?? makeIsolate(spec.heapMiB, spec.platform);
+    const session = new JavaScriptSession(isolate, this.#cordon?.language ?? 'javascript', spec, {
       send: (message: SessionMessage) => {
         if (message.kind === 'isolate.lost') this.#forget(name);
         this.#channel.send({ ...message, isolate: name } as FromHost);
@@ -105,26 +113,43 @@ export class SandboxHost {
   }
 
   #setActive(name: string, active: boolean): void {
-    if (active) this.#active.add(name);
-    else this.#active.delete(name);
-    if (this.#active.size > 0) {
-      this.#ticker ??= setInterval(() => {
-        for (const running of this.#active) this.#sessions.get(running)?.tick();
-      }, TICK_MS);
-    } else {
-      clearInterval(this.#ticker);
-      this.#ticker = undefined;
+    if (!active) {
+      this.#active.delete(name);
+      return;
     }
+    this.#active.add(name);
+    this.#idleTicks = 0;
+    this.#ticker ??= setInterval(() => this.#tick(), TICK_MS);
+  }
+
+  #tick(): void {
+    for (const name of this.#active) this.#sessions.get(name)?.tick();
+    // Cells come in bursts, and a timer that is started and stopped for each of them costs more than one that runs on a little.
+    if (this.#active.size > 0 || ++this.#idleTicks < IDLE_TICKS_MAX) return;
+    clearInterval(this.#ticker);
+    this.#ticker = undefined;
   }
 
   /** Makes spare isolates one at a time, each in a turn of its own, so that nobody waits for more than one. */
   #refill(): void {
-    if (this.#refilling || this.#spares.length >= this.#cordon.spares) return;
+    const cordon = this.#cordon;
+    if (cordon === undefined || this.#refilling || this.#spares.length >= cordon.spares) return;
     this.#refilling = true;
     setTimeout(() => {
       this.#refilling = false;
-      this.#spares.push(new Isolate(this.#cordon.heapMiB, PRELUDE));
+      this.#spares.push(makeIsolate(cordon.heapMiB, cordon.platform));
       this.#refill();
-    }, 5);
+    }, REFILL_MS);
   }
+}
+
+/** An isolate with its platform installed; what is entered next waits until that is done. */
+function makeIsolate(heapMiB: number, platform: PlatformSpec): Isolate {
+  const isolate = new Isolate(heapMiB, PRELUDE);
+  void isolate.enter(INSTALL_MS, ['install', 0, '', JSON.stringify(platform)]);
+  return isolate;
+}
+
+function isSame(spec: IsolateSpec, cordon: Cordon): boolean {
+  return spec.heapMiB === cordon.heapMiB && JSON.stringify(spec.platform) === JSON.stringify(cordon.platform);
 }

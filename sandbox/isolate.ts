@@ -30,10 +30,14 @@ export interface IsolateEvents {
 }
 
 const MEMORY_MESSAGE = /memory limit/;
-const DISPOSED_MESSAGE = /isolate (is|was) disposed/i;
 const TIMEOUT_MESSAGE = 'Script execution timed out.';
+/** What isolated-vm says of a rejection it cannot copy. */
+const NO_ERROR_MESSAGE =
+  'An object was thrown from supplied code within isolated-vm, but that object was not an instance of `Error`.';
 /** How long an isolate may take to answer a probe after its execution was terminated, before it counts as stuck. */
 const PROBE_MS = 1000;
+/** Together about the same; what runs is ended anew before each. */
+const PROBE_WAITS_MS = [300, 100, 100, 100, 100, 100, 100, 100];
 const INSTALL_TIMEOUT_MS = 5000;
 
 /** The prelude's compiled code is the same in every isolate of a host, so each compilation after the first reuses it. */
@@ -43,11 +47,13 @@ export class Isolate {
   readonly heapMiB: number;
   readonly #isolate: ivm.Isolate;
   readonly #enter: ivm.Reference;
-  #inspector: ivm.InspectorSession | undefined;
+  readonly #inspector: ivm.InspectorSession;
   #protocolId = 0;
   #events: IsolateEvents | undefined;
   #open = new Set<(end: EntryEnd) => void>();
   #lastEnd: EntryEnd | undefined;
+  #terminating = false;
+  #disposal: Promise<boolean> | undefined;
 
   /**
    * @param prelude source of an expression that evaluates to a function `(send, compute) => enter`
@@ -62,14 +68,7 @@ export class Isolate {
     });
     const context = this.#isolate.createContextSync({ inspector: true });
     // Opening the inspector session from outside the isolate aborts Node 26; from inside a synchronous callback it works.
-    context.global.setSync(
-      'openInspector',
-      new ivm.Callback(() => {
-        this.#inspector = this.#isolate.createInspectorSession();
-      }),
-    );
-    context.evalSync('openInspector(); delete globalThis.openInspector; 0', { timeout: INSTALL_TIMEOUT_MS });
-    if (this.#inspector !== undefined) this.#inspector.onResponse = this.#inspector.onNotification = () => {};
+    this.#inspector = openInspector(this.#isolate, context);
     context.global.setSync('send', new ivm.Callback(this.#receive, { ignored: true } as object));
     context.global.setSync('compute', new ivm.Callback(this.#compute));
     const script = this.#isolate.compileScriptSync(
@@ -110,30 +109,35 @@ export class Isolate {
         resolve(end);
       };
       this.#open.add(settle);
+      const askedMs = performance.now();
       this.#enter.apply(undefined, args as unknown[], { timeout: Math.max(1, Math.ceil(timeoutMs)) }).then(
         (text) => settle({ end: 'returned', text: typeof text === 'string' ? text : '' }),
-        (error: unknown) => settle(this.#endOf(error)),
+        // A timer may be a millisecond early.
+        (error: unknown) => settle(this.#endOf(error, performance.now() - askedMs >= timeoutMs - 1)),
       );
     });
   }
 
   /** What the rejection of an entry means. isolated-vm may reject with anything, a primitive or null included. */
-  #endOf(error: unknown): EntryEnd {
+  #endOf(error: unknown, mayHaveTimedOut: boolean): EntryEnd {
     const { name, message, stack } = (
       typeof error === 'object' && error !== null ? error : { message: String(error) }
     ) as Partial<Error>;
     const text = typeof message === 'string' ? message : String(message);
-    if (this.#isolate.isDisposed || DISPOSED_MESSAGE.test(text)) {
+    if (this.#isolate.isDisposed) {
       this.#lastEnd ??= { end: 'disposed', memory: MEMORY_MESSAGE.test(text) };
       for (const settle of [...this.#open]) settle(this.#lastEnd);
       return this.#lastEnd;
     }
-    if (error === null || error === undefined) return { end: 'terminated' };
-    if (text === TIMEOUT_MESSAGE) return { end: 'timed-out' };
-    return {
-      end: 'unhandled',
-      error: { name: String(name ?? ''), message: text, stack: typeof stack === 'string' ? stack : '' },
-    };
+    // Guest code may reject a promise with null, or with an error that is worded like a timeout.
+    if ((error === null || error === undefined) && this.#terminating) return { end: 'terminated' };
+    if (text === TIMEOUT_MESSAGE && mayHaveTimedOut) return { end: 'timed-out' };
+    return text === NO_ERROR_MESSAGE
+      ? { end: 'unhandled', error: { name: '', message: 'an object that is not an Error', stack: '' } }
+      : {
+          end: 'unhandled',
+          error: { name: String(name ?? ''), message: text, stack: typeof stack === 'string' ? stack : '' },
+        };
   }
 
   /**
@@ -142,19 +146,45 @@ export class Isolate {
    */
   async terminate(): Promise<boolean> {
     if (this.#lastEnd !== undefined) return true;
-    const interrupted = [...this.#open];
-    this.#inspector?.dispatchProtocolMessage(
-      JSON.stringify({ id: ++this.#protocolId, method: 'Runtime.terminateExecution' }),
-    );
-    // The promise of a terminated entry may never settle: an entry queued behind it that does settle proves that it is over.
-    const alive = await this.#probe();
+    this.#terminating = true;
+    let interrupted: ((end: EntryEnd) => void)[] = [];
+    let alive = false;
+    for (let attempt = 0; attempt < PROBE_WAITS_MS.length && !alive; attempt++) {
+      interrupted = [...this.#open];
+      this.#endRunning(attempt === 0);
+      // The promise of a terminated entry may never settle: an entry queued behind it that does settle proves that it is over.
+      alive = await this.#probe(PROBE_WAITS_MS[attempt] as number);
+      if (alive && attempt > 0) this.#dispatch('Debugger.disable');
+    }
+    this.#terminating = false;
     for (const settle of interrupted) settle({ end: 'terminated' });
     return alive;
   }
 
-  #probe(): Promise<boolean> {
+  /**
+   * isolated-vm reads three properties of what a promise was rejected with, under no timeout; each may be a getter that has to be
+   * ended in turn. V8 refuses a second termination while the first has not come to its end, but it ends what it paused.
+   */
+  #endRunning(first: boolean): void {
+    if (first) {
+      this.#dispatch('Runtime.terminateExecution');
+      return;
+    }
+    this.#inspector.onNotification = (message) => {
+      if (message.startsWith('{"method":"Debugger.paused"'))
+        this.#dispatch('Debugger.resume', { terminateOnResume: true });
+    };
+    this.#dispatch('Debugger.enable');
+    this.#dispatch('Debugger.pause');
+  }
+
+  #dispatch(method: string, params: Readonly<Record<string, unknown>> = {}): void {
+    this.#inspector.dispatchProtocolMessage(JSON.stringify({ id: ++this.#protocolId, method, params }));
+  }
+
+  #probe(waitMs: number): Promise<boolean> {
     return new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(false), PROBE_MS);
+      const timer = setTimeout(() => resolve(false), waitMs);
       void this.enter(PROBE_MS, ['probe']).then(() => {
         clearTimeout(timer);
         resolve(true);
@@ -162,9 +192,14 @@ export class Isolate {
     });
   }
 
-  /** CPU time spent in the isolate so far, in milliseconds. Safe to read while it runs. */
+  /** CPU time spent in the isolate so far, in milliseconds; 0 once disposed. Safe to read while it runs. */
   get cpuMs(): number {
-    return this.#lastEnd === undefined ? Number(this.#isolate.cpuTime) / 1e6 : 0;
+    try {
+      return Number(this.#isolate.cpuTime) / 1e6;
+    } catch {
+      // It has just gone over its memory limit, which the end of its entry reports.
+      return 0;
+    }
   }
 
   /** Bytes of heap in use, buffers outside V8's heap included; 0 once disposed. Waits for the entries before it. */
@@ -177,13 +212,44 @@ export class Isolate {
     }
   }
 
-  dispose(): void {
-    this.#lastEnd ??= { end: 'disposed', memory: false };
-    for (const settle of [...this.#open]) settle(this.#lastEnd);
-    this.#events = undefined;
-    // isolated-vm never finishes disposing of an isolate whose inspector session is still open.
-    this.#inspector?.dispose();
-    this.#inspector = undefined;
-    if (!this.#isolate.isDisposed) this.#isolate.dispose();
+  /**
+   * Gives the isolate up: every open entry settles at once, and the memory is freed as soon as what runs has been ended. Settles
+   * false when the isolate is stuck in code that V8 cannot interrupt, so that only the end of the process frees it.
+   */
+  async dispose(): Promise<boolean> {
+    if (this.#disposal !== undefined) return this.#disposal;
+    this.#disposal = this.#dispose();
+    return this.#disposal;
   }
+
+  async #dispose(): Promise<boolean> {
+    this.#events = undefined;
+    const busy = this.#open.size > 0;
+    const ended = this.#lastEnd ?? { end: 'disposed', memory: false };
+    const alive = !busy || this.#lastEnd !== undefined || (await this.terminate());
+    this.#lastEnd ??= ended;
+    for (const settle of [...this.#open]) settle(ended);
+    if (!alive) return false;
+    // An isolate that met its memory limit has disposed of itself. isolated-vm cannot close its inspector session then: the
+    // isolate's last thread waits for a lock that it holds itself, and so would we.
+    if (this.#isolate.isDisposed) return true;
+    this.#inspector.dispose();
+    // The session is closed by the isolate's own thread; to dispose of the isolate before that is to crash the process.
+    await this.#enter.apply(undefined, ['probe', 0, ''], { timeout: PROBE_MS }).catch(() => undefined);
+    if (!this.#isolate.isDisposed) this.#isolate.dispose();
+    return true;
+  }
+}
+
+/** Opening the session from outside the isolate aborts Node 26; from inside, in a synchronous callback, it works. */
+function openInspector(isolate: ivm.Isolate, context: ivm.Context): ivm.InspectorSession {
+  let session: ivm.InspectorSession | undefined;
+  const open = new ivm.Callback(() => {
+    session = isolate.createInspectorSession();
+  });
+  context.global.setSync('open', open);
+  context.evalSync('globalThis.open(); delete globalThis.open; 0', { timeout: INSTALL_TIMEOUT_MS });
+  if (session === undefined) throw new Error('isolated-vm did not open an inspector session.');
+  session.onResponse = session.onNotification = () => undefined;
+  return session;
 }

@@ -4,6 +4,6 @@ import { SandboxHost } from './host.ts';
 
 // A spinning isolate makes process.exit() hang, so a host whose daemon is gone ends itself the only way that always works.
 const end = (): void => void process.kill(process.pid, 'SIGKILL');
-const channel = ipcChannel(process, (flush) => void process.nextTick(flush));
+const channel = ipcChannel(process, (flush) => void setImmediate(flush));
 channel.onClose(end);
 new SandboxHost(channel, { nowMs: Date.now, monotonicMs: () => performance.now(), v8: process.versions.v8 }).start();

@@ -5,17 +5,23 @@
  */
 export type HostLanguage = 'javascript' | 'typescript';
 
+/** What of the engine's own an isolate has; spare isolates of a cordon are made with it already. */
+export interface PlatformSpec {
+  /** Whether the clock moves while code runs; otherwise it stands still between entries. */
+  readonly liveClock: boolean;
+  readonly webAssembly: boolean;
+  readonly sharedMemory: boolean;
+  readonly resizableBuffers: boolean;
+}
+
 /** What one isolate is made with. Names that are not listed in `capabilities` do not exist in it. */
 export interface IsolateSpec {
   /** 128 bits in hexadecimal: the seed of the session's random generator. */
   readonly seed: string;
-  /** Whether the clock moves while code runs; otherwise it stands still between entries. */
-  readonly liveClock: boolean;
+  readonly heapMiB: number;
+  readonly platform: PlatformSpec;
   /** Whether fresh entropy is mixed into the generator at every entry. */
   readonly liveRandom: boolean;
-  readonly webAssembly: boolean;
-  readonly sharedMemory: boolean;
-  readonly resizableBuffers: boolean;
   /** The built-in output functions that are granted: `print`, `console`, `display`, `log`. */
   readonly outputs: readonly string[];
   /** Functions whose calls the daemon answers. */
@@ -47,10 +53,16 @@ export type Question =
   | { readonly about: 'isComplete'; readonly source: string };
 
 export type ToHost =
-  /** The host joins a cordon: from now on it keeps `spares` isolates of this size ready. */
-  | { readonly kind: 'host.join'; readonly language: HostLanguage; readonly heapMiB: number; readonly spares: number }
+  /** The host joins a cordon: from now on it keeps `spares` isolates of this kind ready. */
+  | {
+      readonly kind: 'host.join';
+      readonly language: HostLanguage;
+      readonly heapMiB: number;
+      readonly platform: PlatformSpec;
+      readonly spares: number;
+    }
   | { readonly kind: 'host.ping'; readonly id: number }
-  | { readonly kind: 'isolate.open'; readonly isolate: string; readonly heapMiB: number; readonly spec: IsolateSpec }
+  | { readonly kind: 'isolate.open'; readonly isolate: string; readonly spec: IsolateSpec }
   | { readonly kind: 'isolate.dispose'; readonly isolate: string }
   | { readonly kind: 'capabilities.set'; readonly isolate: string; readonly capabilities: readonly string[] }
   | {

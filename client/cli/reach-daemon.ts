@@ -28,12 +28,11 @@ const OWN_DAEMON_BACK_MS_MAX = 3_000;
 export async function reachDaemon(context: CliContext, options: ReachOptions): Promise<Reached> {
   const stateDir = options.stateDir ?? defaultStateDirectory(context.env);
   const connectOptions: ConnectOptions = {
-    stateDir,
     role: options.role ?? 'client',
     client: { name: 'pyrepl3', version: context.version },
   };
   try {
-    const client = await Client.connect(connectOptions);
+    const client = await Client.connect(connectOptions, stateDir);
     return { client, started: false, stateDir, [Symbol.asyncDispose]: () => client.close() };
   } catch (error) {
     if (!(error instanceof PyreplError)) throw error;
@@ -44,7 +43,7 @@ export async function reachDaemon(context: CliContext, options: ReachOptions): P
   try {
     // A connection may be lost to a stalled terminal; a daemon of our own that is gone does not come back.
     const reconnect = { totalMs: OWN_DAEMON_BACK_MS_MAX };
-    const client = await Client.connect({ ...connectOptions, stateDir: daemon.stateDir, reconnect });
+    const client = await Client.connect({ ...connectOptions, reconnect }, daemon.stateDir);
     const end = async (): Promise<void> => {
       await client.close();
       await daemon[Symbol.asyncDispose]();

@@ -63,14 +63,17 @@ export class Repl {
       }),
       this.#session.onInput(({ prompt, signal }) => this.#readInput(prompt, signal)),
     ];
-    const watching = this.#watch(this.#session.events());
+    const events = this.#session.events();
+    const watching = this.#watch(events);
     try {
       while (!this.#exited && (await this.#step(lines)));
     } finally {
       for (const remove of removers) remove();
       lines.close();
+      // A session that has ended says why before the loop is left; one that goes on has nothing more to say here.
+      if (!this.#session.closed) await events.return?.();
+      await watching;
     }
-    if (this.#session.closed) await watching;
   }
 
   /** Ctrl-C: interrupts the running cell, or clears the line, or, twice at an empty prompt, leaves. */

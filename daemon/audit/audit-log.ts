@@ -1,8 +1,9 @@
 /**
  * The append-only record of what was decided and done, one JSON object a line.
  *
- * I1: `append` returns only after the record has been handed to the operating system, so it survives SIGKILL of the daemon.
- * I2: when a record cannot be written, `append` throws UNAVAILABLE, and what it was about does not happen.
+ * I1: a decision is handed to the operating system before `append` returns, so it survives SIGKILL of the daemon; every other
+ *     record is, before this turn of the event loop sends anything to a host or a client.
+ * I2: while records cannot be written, `append` throws UNAVAILABLE, and what it was about does not happen.
  */
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { Fault } from '../fault.ts';
@@ -50,13 +51,21 @@ export interface AuditRecords {
 }
 
 export interface Audit {
+  /** Records what is about to happen. Throws UNAVAILABLE where it cannot be recorded; then it must not happen. */
   append<K extends keyof AuditRecords>(kind: K, fields: AuditRecords[K]): void;
+  /** Records what has happened already. Never throws; a record that cannot be written now is written first when one can. */
+  note<K extends keyof AuditRecords>(kind: K, fields: AuditRecords[K]): void;
 }
+
+/** Records that must be written before the next statement runs; the others are written before anything leaves the process. */
+const IMMEDIATE: ReadonlySet<keyof AuditRecords> = new Set(['capability.decision', 'daemon.started']);
 
 export class AuditLog implements Audit {
   readonly #descriptor: number;
   readonly #nowMs: () => number;
   #seq = 0;
+  #pending = '';
+  #failure: Fault | undefined;
 
   /** @param file created with mode 0600; an existing one is continued */
   constructor(file: string, nowMs: () => number) {
@@ -69,20 +78,51 @@ export class AuditLog implements Audit {
   }
 
   append<K extends keyof AuditRecords>(kind: K, fields: AuditRecords[K]): void {
-    const line = `${JSON.stringify({ seq: ++this.#seq, at: new Date(this.#nowMs()).toISOString(), kind, ...fields })}\n`;
+    if (this.#failure !== undefined) this.#write();
+    this.#assertWritable();
+    this.#add(kind, fields);
+    if (!IMMEDIATE.has(kind)) return;
+    this.#write();
+    this.#assertWritable();
+  }
+
+  note<K extends keyof AuditRecords>(kind: K, fields: AuditRecords[K]): void {
+    this.#add(kind, fields);
+  }
+
+  #add(kind: string, fields: object): void {
+    if (this.#pending === '') process.nextTick(() => this.#write());
+    // While nothing can be written nothing new starts, so what has still to be noted is bounded by what was running.
+    this.#pending += `${JSON.stringify({ seq: ++this.#seq, at: new Date(this.#nowMs()).toISOString(), kind, ...fields })}\n`;
+  }
+
+  #assertWritable(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Whole lines in one write to a file opened for appending: a crash can tear the last line only. */
+  #write(): void {
+    const bytes = Buffer.from(this.#pending);
+    let written = 0;
     try {
-      // One write of a whole line to a file opened for appending: a crash can tear the last line only.
-      writeSync(this.#descriptor, line);
+      while (written < bytes.length) written += writeSync(this.#descriptor, bytes, written);
+      this.#failure = undefined;
+      this.#pending = '';
     } catch (error) {
-      this.#seq--;
-      throw new Fault(
+      // What is still unwritten stays first in line; nothing new is let through until it has been written.
+      this.#pending = bytes.subarray(written).toString();
+      const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+      this.#failure = new Fault(
         'UNAVAILABLE',
-        `The audit log cannot be written (${(error as NodeJS.ErrnoException).code ?? 'unknown error'}); nothing is done that cannot be recorded.`,
+        `The audit log cannot be written (${code}); nothing is done that cannot be recorded.`,
+        undefined,
+        { cause: error },
       );
     }
   }
 
   close(): void {
+    this.#write();
     closeSync(this.#descriptor);
   }
 }

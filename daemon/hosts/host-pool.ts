@@ -7,15 +7,16 @@
  * I4: a spare host, running and in no cordon yet, is always on its way.
  */
 import { randomBytes } from 'node:crypto';
-import type { FromHost, HostLanguage, IsolateSpec, ToHost } from '../../sandbox/protocol.ts';
+import type { FromHost, HostLanguage, IsolateSpec, PlatformSpec, ToHost } from '../../sandbox/protocol.ts';
 import { HOST_LIMITS } from './host-limits.ts';
 import { type HostExit, type HostLaunch, HostProcess } from './host-process.ts';
 
 export interface Cordon {
   readonly level: string;
   readonly language: HostLanguage;
-  /** The heap that spare isolates of this cordon are made with. */
+  /** What spare isolates of this cordon are made with. */
   readonly heapMiB: number;
+  readonly platform: PlatformSpec;
 }
 
 /** Why an isolate is gone. `culprit` where it was this isolate's own doing. */
@@ -67,6 +68,8 @@ class PooledHost implements WatchedHost {
   readonly owners = new Map<string, { owner: IsolateOwner; heapMiB: number }>();
   cordon: string | null = null;
   exclusive = false;
+  /** Takes no more sessions, and ends with its last one. */
+  worn = false;
   opened = 0;
   heapMiB = 0;
   lastPongMs: number;
@@ -141,14 +144,14 @@ export class HostPool {
   }
 
   /** Opens an isolate in a host of the cordon; with `quarantined`, in a host of its own. Messages may be sent at once. */
-  open(cordon: Cordon, heapMiB: number, spec: IsolateSpec, quarantined: boolean, owner: IsolateOwner): IsolateLink {
+  open(cordon: Cordon, spec: IsolateSpec, quarantined: boolean, owner: IsolateOwner): IsolateLink {
     const host = this.#place(cordon, quarantined);
     const isolate = randomBytes(16).toString('hex');
     clearTimeout(host.emptyTimer);
-    host.owners.set(isolate, { owner, heapMiB });
-    host.opened++;
-    host.heapMiB += heapMiB;
-    host.process.send({ kind: 'isolate.open', isolate, heapMiB, spec });
+    host.owners.set(isolate, { owner, heapMiB: spec.heapMiB });
+    host.worn ||= ++host.opened >= HOST_LIMITS.isolatesPerHostLifetime;
+    host.heapMiB += spec.heapMiB;
+    host.process.send({ kind: 'isolate.open', isolate, spec });
     return {
       send: (command) => {
         if (host.owners.has(isolate)) host.process.send({ ...command, isolate } as ToHost);
@@ -183,6 +186,7 @@ export class HostPool {
       kind: 'host.join',
       language: cordon.language,
       heapMiB: cordon.heapMiB,
+      platform: cordon.platform,
       spares: quarantined ? 0 : HOST_LIMITS.sparesPerHost,
     });
     return host;
@@ -190,10 +194,7 @@ export class HostPool {
 
   #hasRoom(host: PooledHost): boolean {
     return (
-      host.process.alive &&
-      host.culprit === undefined &&
-      host.isolates < HOST_LIMITS.isolatesPerHostMax &&
-      host.opened < HOST_LIMITS.isolatesPerHostLifetime
+      host.process.alive && host.culprit === undefined && host.isolates < HOST_LIMITS.isolatesPerHostMax && !host.worn
     );
   }
 
@@ -230,14 +231,16 @@ export class HostPool {
 
   #isolateLost(host: PooledHost, { isolate, by, message }: Extract<FromHost, { kind: 'isolate.lost' }>): void {
     const owner = host.owners.get(isolate)?.owner;
-    if (owner === undefined) return;
     if (by === 'stuck') {
-      // Its thread goes on spinning; only the end of the process frees the core.
+      // Its thread goes on spinning, whether or not its session is still there; only the end of the process frees the core.
       host.culprit ??= { isolate, by, message };
       host.kill(message);
       return;
     }
+    if (owner === undefined) return;
     this.#release(host, isolate);
+    // isolated-vm never frees an isolate that met its memory limit, so this host takes no more sessions.
+    host.worn = true;
     owner.onLost({ by, culprit: true, message });
     this.#settleEmpty(host);
   }
@@ -291,7 +294,7 @@ export class HostPool {
 
   #settleEmpty(host: PooledHost): void {
     if (host.isolates > 0 || host === this.#spare) return;
-    if (host.exclusive || host.opened >= HOST_LIMITS.isolatesPerHostLifetime || this.#hasEmptyTwin(host)) {
+    if (host.exclusive || host.worn || this.#hasEmptyTwin(host)) {
       host.kill('it is not needed any more');
       return;
     }

@@ -80,20 +80,21 @@ export class HostProcess {
     return this.#child.pid ?? 0;
   }
 
+  /** Whether it can still be given work; one that has been killed may take a moment to end. */
   get alive(): boolean {
-    return !this.#exited;
+    return !this.#exited && this.#killedFor === null;
   }
 
-  /** Messages of one turn of the event loop leave as one batch. */
+  /** Messages of one turn of the event loop leave as one batch, because a write costs more than what is in it. */
   send(message: ToHost): void {
-    if (this.#batch.push(message) === 1) process.nextTick(() => this.#flush());
+    if (this.#batch.push(message) === 1) setImmediate(() => this.#flush());
   }
 
   #flush(): void {
     const batch = this.#batch;
     this.#batch = [];
     // A host that has just died is reported by its exit; the error of a write to it says nothing more.
-    if (this.#child.connected) this.#child.send(batch, () => {});
+    if (this.#child.connected) this.#child.send(batch, () => undefined);
   }
 
   #receive(batch: unknown): void {

@@ -34,11 +34,14 @@ export class Watchdog {
       }
       const seen = new Map<number, number>();
       for (const host of hosts) {
+        const allowedBefore = host.rssBytesMax;
         const rss = await residentBytes(host.pid);
         seen.set(host.pid, rss);
-        if (rss > host.rssBytesMax)
+        // Sessions may have come and gone while it was being read, and their memory with them.
+        const allowed = Math.max(allowedBefore, host.rssBytesMax);
+        if (rss > allowed)
           host.kill(
-            `it used ${Math.round(rss / 1048576)} MiB of memory; its sessions may use ${Math.round(host.rssBytesMax / 1048576)}`,
+            `it used ${Math.round(rss / 1048576)} MiB of memory; its sessions may use ${Math.round(allowed / 1048576)}`,
           );
       }
       this.#rss = seen;

@@ -2,12 +2,13 @@
 import type { ExecutionError, ExecutionResult, Value } from '../../client/protocol.ts';
 import type { CellOutcome, CellUsage, GuestErrorReport } from '../../sandbox/protocol.ts';
 import type { Fault } from '../fault.ts';
+import { plainError } from './execution-error.ts';
 import { OutputTail } from './output-tail.ts';
 import { SESSION_LIMITS } from './session-limits.ts';
 
 /** How an execution ended, before its figures are put beside it. */
 export type ExecutionEnd =
-  | { readonly status: 'ok'; readonly value: Value }
+  | { readonly status: 'ok'; readonly value: Value /** Characters that the value takes up. */; readonly size: number }
   | { readonly status: 'error'; readonly error: ExecutionError };
 
 export class Execution {
@@ -38,7 +39,7 @@ export class Execution {
     const result: ExecutionResult = {
       executionId: this.executionId,
       cell: this.cell,
-      ...end,
+      ...(end.status === 'ok' ? { status: 'ok', value: end.value } : { status: 'error', error: end.error }),
       output: { stdout: this.stdout.text, stderr: this.stderr.text, truncated: this.truncated },
       durationMs: round(durationMs),
       cpuMs: round(usage.cpuMs),
@@ -66,16 +67,16 @@ export function endOf(
 ): ExecutionEnd {
   switch (outcome.status) {
     case 'value': {
-      const json = parseValue(outcome.json);
-      return json === undefined
-        ? {
-            status: 'error',
-            error: { code: 'INTERNAL', name: null, message: 'The value could not be read.', stack: '' },
-          }
-        : { status: 'ok', value: { kind: 'json', json: json.value } };
+      const { json } = outcome;
+      const parsed = parseValue(json);
+      if (parsed === undefined)
+        return { status: 'error', error: plainError('INTERNAL', 'The value could not be read.') };
+      return { status: 'ok', value: { kind: 'json', json: parsed.value }, size: json.length };
     }
-    case 'preview':
-      return { status: 'ok', value: { kind: 'preview', text: outcome.text, type: outcome.type } };
+    case 'preview': {
+      const { text, type } = outcome;
+      return { status: 'ok', value: { kind: 'preview', text, type }, size: text.length };
+    }
     case 'stopped':
       return { status: 'error', error: stoppedError(outcome.by, limits) };
     case 'error':
@@ -96,31 +97,23 @@ function parseValue(json: string): { readonly value: unknown } | undefined {
   }
 }
 
-function stoppedError(by: 'cpu' | 'wall' | 'request', limits: LimitWords): ExecutionError {
+function stoppedError(by: 'cpu' | 'wall' | 'request', { cpuMs, wallMs }: LimitWords): ExecutionError {
+  const kept = 'the session keeps its state.';
   switch (by) {
     case 'cpu':
-      return {
-        code: 'CPU_EXCEEDED',
-        name: 'CpuExceeded',
-        message: `The cell used more than its ${limits.cpuMs} ms of CPU time and was stopped; the session keeps its state.`,
-        stack: '',
-        details: { cellCpuMsMax: limits.cpuMs },
-      };
+      return plainError(
+        'CPU_EXCEEDED',
+        `The cell used more than its ${cpuMs} ms of CPU time and was stopped; ${kept}`,
+        {
+          cellCpuMsMax: cpuMs,
+        },
+      );
     case 'wall':
-      return {
-        code: 'TIMED_OUT',
-        name: 'Timeout',
-        message: `The cell took longer than ${limits.wallMs} ms and was stopped; the session keeps its state.`,
-        stack: '',
-        details: { timeoutMs: limits.wallMs },
-      };
+      return plainError('TIMED_OUT', `The cell took longer than ${wallMs} ms and was stopped; ${kept}`, {
+        timeoutMs: wallMs,
+      });
     case 'request':
-      return {
-        code: 'INTERRUPTED',
-        name: 'Interrupted',
-        message: 'The cell was interrupted; the session keeps its state.',
-        stack: '',
-      };
+      return plainError('INTERRUPTED', `The cell was interrupted; ${kept}`);
   }
 }
 

@@ -3,7 +3,7 @@ import type { SessionLimits } from '../../client/protocol.ts';
 import { effectiveLimits, levelOf, narrowCapabilities } from '../../policies/evaluate.ts';
 import type { Limits } from '../../policies/limits.ts';
 import type { Grant, LevelName, Policy } from '../../policies/policy.ts';
-import type { HostLanguage, IsolateSpec } from '../../sandbox/protocol.ts';
+import type { HostLanguage, IsolateSpec, PlatformSpec } from '../../sandbox/protocol.ts';
 import { capabilityNamed } from '../capabilities/registry.ts';
 import { Fault } from '../fault.ts';
 import type { IsolatePlan } from './session-isolate.ts';
@@ -12,8 +12,8 @@ export interface SessionGrant {
   readonly level: LevelName;
   readonly limits: Limits;
   readonly grants: ReadonlyMap<string, Grant>;
-  /** The heap of the level itself, which spare isolates of the cordon are made with. */
-  readonly levelHeapMiB: number;
+  /** What the level itself gives, which spare isolates of the cordon are made with. */
+  readonly levelIsolate: { readonly heapMiB: number; readonly platform: PlatformSpec };
 }
 
 export interface Narrowing {
@@ -35,7 +35,12 @@ export function grantSession(policy: Policy, level: LevelName, asked: Narrowing)
       problems: capabilities.problems,
     });
   }
-  return { level, limits: limits.limits, grants: capabilities.grants, levelHeapMiB: resolved.limits.heapMiBMax };
+  return {
+    level,
+    limits: limits.limits,
+    grants: capabilities.grants,
+    levelIsolate: { heapMiB: resolved.limits.heapMiBMax, platform: platformSpec(resolved.grants) },
+  };
 }
 
 /** The same session at another level: asked-for limits above the new level's come down to it, capabilities it lacks go. */
@@ -56,14 +61,11 @@ export function isolatePlan(grant: SessionGrant, language: HostLanguage, seed: s
   const { grants, limits } = grant;
   const names = [...grants.keys()];
   const capabilities = names.filter((name) => capabilityNamed(name)?.kind === 'effect');
-  const mode = (name: string): unknown => grants.get(name)?.constraints['mode'];
   const spec: IsolateSpec = {
     seed,
-    liveClock: mode('time') === 'live',
-    liveRandom: mode('random') === 'live',
-    webAssembly: grants.has('web_assembly'),
-    sharedMemory: grants.has('shared_memory'),
-    resizableBuffers: grants.has('resizable_buffers'),
+    heapMiB: limits.heapMiBMax,
+    platform: platformSpec(grants),
+    liveRandom: grants.get('random')?.constraints['mode'] === 'live',
     outputs: names.filter((name) => capabilityNamed(name)?.kind === 'output'),
     capabilities,
     patient: capabilities.filter((name) => isPatient(name)),
@@ -73,7 +75,16 @@ export function isolatePlan(grant: SessionGrant, language: HostLanguage, seed: s
     timersMax: limits.timersMax,
     backgroundCpuMsMax: limits.cellCpuMsMax,
   };
-  return { cordon: { level: grant.level, language, heapMiB: grant.levelHeapMiB }, heapMiB: limits.heapMiBMax, spec };
+  return { cordon: { level: grant.level, language, ...grant.levelIsolate }, spec };
+}
+
+function platformSpec(grants: ReadonlyMap<string, Grant>): PlatformSpec {
+  return {
+    liveClock: grants.get('time')?.constraints['mode'] === 'live',
+    webAssembly: grants.has('web_assembly'),
+    sharedMemory: grants.has('shared_memory'),
+    resizableBuffers: grants.has('resizable_buffers'),
+  };
 }
 
 function isPatient(name: string): boolean {

@@ -21,7 +21,6 @@ export interface IsolateEvents {
 
 export interface IsolatePlan {
   readonly cordon: Cordon;
-  readonly heapMiB: number;
   readonly spec: IsolateSpec;
 }
 
@@ -45,8 +44,8 @@ export class SessionIsolate implements IsolateOwner {
 
   open(plan: () => IsolatePlan): void {
     if (this.#link !== undefined) return;
-    const { cordon, heapMiB, spec } = plan();
-    this.#link = this.#pool.open(cordon, heapMiB, spec, this.#quarantined, this);
+    const { cordon, spec } = plan();
+    this.#link = this.#pool.open(cordon, spec, this.#quarantined, this);
   }
 
   run(cell: number, source: string, limits: CellLimits): void {
@@ -95,7 +94,7 @@ export class SessionIsolate implements IsolateOwner {
 
   onLost(loss: IsolateLoss): void {
     // Alone among the suspects or caught in the act: it will not share a process again.
-    if (loss.culprit && loss.by !== 'memory') this.#quarantined = true;
+    if (loss.culprit) this.#quarantined = true;
     this.#gone(loss.message);
     this.#events.onLost(loss);
   }

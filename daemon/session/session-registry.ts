@@ -81,7 +81,7 @@ export class SessionRegistry {
   close(session: Session, reason: string): void {
     if (!this.#sessions.delete(session.sessionId)) return;
     session.close(reason);
-    this.#powers.audit.append('session.closed', { sessionId: session.sessionId, reason });
+    this.#powers.audit.note('session.closed', { sessionId: session.sessionId, reason });
   }
 
   get size(): number {

@@ -16,6 +16,7 @@ import { OutputMeter } from './output-meter.ts';
 import { type PreparedCell, prepareCell } from './prepare.ts';
 import { type CellSource, userStack } from './stack.ts';
 import { GuestTimers } from './timers.ts';
+import { uncaughtText } from './uncaught.ts';
 import { computeUrl } from './url-computation.ts';
 
 interface RunningCell {
@@ -23,8 +24,10 @@ interface RunningCell {
   readonly limits: CellLimits;
   readonly clock: CellClock;
   readonly startedMs: number;
-  readonly cpuMsAtStart: number;
+  cpuMsAtStart: number;
   stoppedBy: 'cpu' | 'wall' | 'request' | undefined;
+  /** What an awaited cell came to; it ends with the entry that brought it there, for that entry may have more to say. */
+  done: string | undefined;
   /** Its end is being reported; nothing that happens now changes it. */
   ending: boolean;
 }
@@ -36,9 +39,12 @@ const SOURCES_KEPT = 200;
 /** The longest an entry between two cells may take, and an entry of the engine's own. */
 const BACKGROUND_ENTRY_MS = 5000;
 const ENGINE_ENTRY_MS = 1000;
-/** A heap reading costs a hop to the isolate's thread, so short cells share one. */
+/**
+ * A heap reading is an entry of its own. A cell that used this much CPU waits for one; a shorter one is told the last, and a new
+ * one is taken behind its back when that has become old.
+ */
+const HEAP_READING_CPU_MS = 2;
 const HEAP_READING_MAX_AGE_MS = 250;
-const SHORT_CELL_MS = 2;
 
 export class JavaScriptSession implements HostSession {
   readonly #isolate: Isolate;
@@ -53,7 +59,10 @@ export class JavaScriptSession implements HostSession {
   #running: RunningCell | undefined;
   #openCalls = 0;
   #activeEntries = 0;
-  #backgroundCpuMs = 0;
+  /** The isolate's CPU time when the last cell ended. */
+  #cpuMsWhenIdle = 0;
+  #backgroundEntries = 0;
+  #stoppingBackground = false;
   #heap = { bytes: 0, atMs: Number.NEGATIVE_INFINITY };
   /** Cells have declared names, or assigned some without. */
   #declared = false;
@@ -74,7 +83,8 @@ export class JavaScriptSession implements HostSession {
       catastrophe: (message) => powers.doomed(message),
     });
     void this.#enter(ENGINE_ENTRY_MS * 5, ['open', guestSpecJson(spec, powers.nowMs())]).then((end) => {
-      if (end.end !== 'returned') this.#lose('stuck', 'The isolate could not be opened.');
+      if (end.end === 'returned') void this.#readHeap();
+      else this.#lose('stuck', 'The isolate could not be opened.');
     });
   }
 
@@ -85,46 +95,80 @@ export class JavaScriptSession implements HostSession {
     if (this.#activeEntries++ === 0) this.#powers.setActive(true);
     const end = await this.#isolate.enter(timeoutMs, [operation, this.#powers.nowMs(), entropy, ...args]);
     if (--this.#activeEntries === 0) this.#powers.setActive(false);
-    if (end.end === 'unhandled') this.#reportUnhandled(end.error);
+    if (end.end === 'unhandled') {
+      const { frames } = userStack(end.error.stack, this.#cellSource);
+      this.#write('stderr', uncaughtText(' (in promise)', { ...end.error, stack: frames }));
+    }
     if (end.end === 'disposed' && !this.#disposed) {
       this.#lose(
         end.memory ? 'memory' : 'stuck',
         end.memory ? `The session used more than its ${this.#isolate.heapMiB} MiB of memory.` : 'The isolate was lost.',
       );
     }
+    this.#finishDone();
     return end;
+  }
+
+  #finishDone(): void {
+    const cell = this.#running;
+    if (cell?.done === undefined || cell.ending) return;
+    const outcome = readOutcome(cell.done, this.#cellSource);
+    cell.done = undefined;
+    void this.#finish(cell, outcome);
   }
 
   /** An entry that no cell asked for, or that settles a call: counted to the running cell, otherwise to the session's background. */
   async #background(entry: readonly [string, ...Primitive[]]): Promise<void> {
     const cell = this.#running;
-    const cpuMs = this.#isolate.cpuMs;
-    const end = await this.#enter(
-      cell === undefined ? BACKGROUND_ENTRY_MS : Math.max(1, cell.clock.leftMs + ENGINE_ENTRY_MS),
-      entry,
-    );
+    if (cell === undefined) this.#backgroundEntries++;
+    const timeoutMs = cell === undefined ? BACKGROUND_ENTRY_MS : cell.clock.leftMs + ENGINE_ENTRY_MS;
+    const end = await this.#enter(timeoutMs, entry);
+    if (end.end === 'returned' && end.text !== '') {
+      const outcome = readOutcome(end.text, this.#cellSource);
+      if (outcome.status === 'error') this.#write('stderr', uncaughtText('', outcome.error));
+    }
     if (cell !== undefined) {
       if (end.end === 'timed-out' || end.end === 'terminated')
         this.#finishStopped(cell, end.end === 'timed-out' ? 'wall' : undefined);
       return;
     }
-    this.#backgroundCpuMs += this.#isolate.cpuMs - cpuMs;
-    if (end.end === 'timed-out' || this.#backgroundCpuMs > this.#spec.backgroundCpuMsMax) this.#endBackground();
+    this.#backgroundEntries--;
+    // A cell that came meanwhile has waited behind this entry, and used nothing yet.
+    if (this.#running !== undefined) this.#running.cpuMsAtStart = this.#isolate.cpuMs;
+    if (end.end === 'timed-out' || this.#backgroundOverdrawn) this.#endBackground();
+  }
+
+  get #backgroundOverdrawn(): boolean {
+    return this.#isolate.cpuMs - this.#cpuMsWhenIdle > this.#spec.backgroundCpuMsMax;
   }
 
   #endBackground(): void {
-    if (this.#timers.size === 0) return;
+    this.#cpuMsWhenIdle = this.#isolate.cpuMs;
     this.#timers.clear();
     this.#write(
       'stderr',
-      `The timers that ended cells had left behind used more than ${this.#spec.backgroundCpuMsMax} ms of CPU and were cleared.\n`,
+      `What ended cells had left behind used more than ${this.#spec.backgroundCpuMsMax} ms of CPU; its timers were cleared.\n`,
     );
+  }
+
+  /** What code left behind can spin where no timeout of an entry reaches: in a getter of what a promise was rejected with. */
+  #stopBackground(): void {
+    if (this.#stoppingBackground) return;
+    this.#stoppingBackground = true;
+    void this.#isolate.terminate().then((alive) => {
+      this.#stoppingBackground = false;
+      if (alive) this.#endBackground();
+      else
+        this.#lose('stuck', 'What ended cells had left behind runs in code of the engine that cannot be interrupted.');
+    });
   }
 
   tick(): void {
     const cell = this.#running;
-    if (cell !== undefined && this.#activeEntries > 0 && this.#cpuMs(cell) > cell.limits.cpuMs)
-      this.#stopRunning('cpu');
+    if (this.#activeEntries === 0) return;
+    if (cell === undefined || this.#backgroundEntries > 0) {
+      if (this.#backgroundOverdrawn) this.#stopBackground();
+    } else if (this.#cpuMs(cell) > cell.limits.cpuMs) this.#stopRunning('cpu');
   }
 
   // --- cells ---------------------------------------------------------------------------------------------------------
@@ -156,11 +200,11 @@ export class JavaScriptSession implements HostSession {
       startedMs,
       cpuMsAtStart: this.#isolate.cpuMs,
       stoppedBy: undefined,
+      done: undefined,
       ending: false,
     };
     this.#running = running;
     this.#meter.begin(limits.outputBytes);
-    this.#backgroundCpuMs = 0;
     if (!preparation.ok) {
       const { error } = preparation;
       void this.#finish(running, { status: 'error', error: { ...error, code: 'SYNTAX_ERROR', stack: '' } });
@@ -224,21 +268,24 @@ export class JavaScriptSession implements HostSession {
   async #finish(cell: RunningCell, outcome: CellOutcome): Promise<void> {
     if (this.#running !== cell) return;
     cell.clock.stop();
-    const now = this.#powers.monotonicMs();
-    const wallMs = now - cell.startedMs;
+    const wallMs = this.#powers.monotonicMs() - cell.startedMs;
     const cpuMs = this.#cpuMs(cell);
-    if (wallMs > SHORT_CELL_MS || now - this.#heap.atMs > HEAP_READING_MAX_AGE_MS) {
-      this.#heap = { bytes: await this.#isolate.heapBytes(), atMs: now };
+    if (cpuMs > HEAP_READING_CPU_MS) {
+      await this.#readHeap();
       if (this.#running !== cell) return;
-    }
+    } else if (this.#powers.monotonicMs() - this.#heap.atMs > HEAP_READING_MAX_AGE_MS) void this.#readHeap();
     this.#running = undefined;
-    const stateful = this.#sources.size > 0;
-    this.#powers.send({
-      kind: 'cell.done',
-      cell: cell.cell,
-      outcome,
-      usage: { cpuMs, wallMs, heapBytes: this.#heap.bytes, stateful },
-    });
+    this.#cpuMsWhenIdle = this.#isolate.cpuMs;
+    const stateful = this.#declared || this.#timers.size > 0 || this.#openCalls > 0;
+    const usage = { cpuMs, wallMs, heapBytes: this.#heap.bytes, stateful };
+    // What came to its end while it was being stopped had met its limit all the same.
+    const told: CellOutcome = cell.stoppedBy === undefined ? outcome : { status: 'stopped', by: cell.stoppedBy };
+    this.#powers.send({ kind: 'cell.done', cell: cell.cell, outcome: told, usage });
+  }
+
+  async #readHeap(): Promise<void> {
+    this.#heap.atMs = this.#powers.monotonicMs();
+    this.#heap.bytes = await this.#isolate.heapBytes();
   }
 
   #cpuMs(cell: RunningCell): number {
@@ -266,7 +313,8 @@ export class JavaScriptSession implements HostSession {
       const text = this.#admit(b);
       if (text !== '') this.#powers.send({ kind: 'log', cell, level: a, text });
     } else if (kind === 'done' && typeof a === 'number' && typeof b === 'string') {
-      if (this.#running?.cell === a) void this.#finish(this.#running, readOutcome(b, this.#cellSource));
+      if (this.#running?.cell === a) this.#running.done = b;
+      if (this.#activeEntries === 0) this.#finishDone();
     } else if (kind === 'call' && typeof a === 'number' && typeof b === 'string' && typeof c === 'string')
       this.#call(a, b, c);
     else if (kind === 'timer' && typeof a === 'number' && typeof b === 'number') this.#timers.start(a, b, c === 1);
@@ -286,15 +334,6 @@ export class JavaScriptSession implements HostSession {
       this.#powers.send({ kind: 'output', cell, stream, text: admitted.text.slice(start, start + OUTPUT_CHUNK) });
     }
     if (admitted.cutNow) this.#powers.send({ kind: 'output.truncated', cell });
-  }
-
-  #reportUnhandled(error: { readonly name: string; readonly message: string; readonly stack: string }): void {
-    const { frames } = userStack(error.stack, this.#cellSource);
-    const title = error.name === '' ? error.message : `${error.name}: ${error.message}`;
-    this.#write(
-      'stderr',
-      `Uncaught (in promise) ${title.slice(0, 8192)}\n${frames === '' ? '' : `${frames.replaceAll(/^/gm, '    ')}\n`}`,
-    );
   }
 
   #call(call: number, name: string, argsJson: string): void {
@@ -343,33 +382,20 @@ export class JavaScriptSession implements HostSession {
     this.#running = undefined;
     this.#timers.clear();
     this.#powers.setActive(false);
-    this.#isolate.dispose();
+    void this.#isolate.dispose().then((freed) => {
+      if (!freed)
+        this.#powers.send({
+          kind: 'isolate.lost',
+          by: 'stuck',
+          message: 'The isolate runs in code of the engine that cannot be interrupted.',
+        });
+    });
   }
 }
 
-function guestSpecJson(spec: IsolateSpec, nowMs: number): string {
-  const {
-    seed,
-    liveClock,
-    webAssembly,
-    sharedMemory,
-    resizableBuffers,
-    outputs,
-    capabilities,
-    valueBytesMax,
-    pendingCallsMax,
-  } = spec;
-  return JSON.stringify({
-    seed,
-    nowMs,
-    liveClock,
-    webAssembly,
-    sharedMemory,
-    resizableBuffers,
-    outputs,
-    capabilities,
-    valueBytesMax,
-    pendingCallsMax,
-    hiddenNames: '',
-  });
+function guestSpecJson(
+  { seed, outputs, capabilities, valueBytesMax, pendingCallsMax }: IsolateSpec,
+  nowMs: number,
+): string {
+  return JSON.stringify({ seed, nowMs, outputs, capabilities, valueBytesMax, pendingCallsMax });
 }

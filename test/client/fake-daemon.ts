@@ -113,8 +113,8 @@ export class FakeDaemon implements AsyncDisposable {
     this.handlers = this.#defaults();
   }
 
-  static async listen(): Promise<FakeDaemon> {
-    const daemon = new FakeDaemon(await mkdtemp(join(tmpdir(), 'fake-')));
+  static async listen(stateDir?: string): Promise<FakeDaemon> {
+    const daemon = new FakeDaemon(stateDir ?? (await mkdtemp(join(tmpdir(), 'fake-'))));
     await daemon.open();
     return daemon;
   }

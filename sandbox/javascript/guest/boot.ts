@@ -14,7 +14,7 @@ import type { makeQuestions } from './questions.ts';
 import type { CellShape, makeRunner } from './runner.ts';
 
 /** What `enter('open', …)` is told, as JSON: the guest's part of the isolate's specification. */
-export interface GuestSpec extends PlatformGrants {
+export interface GuestSpec {
   readonly seed: string;
   readonly nowMs: number;
   readonly outputs: readonly string[];
@@ -98,42 +98,42 @@ export function boot(
     faultOf: calls.faultOf,
     valueBytesMax,
   });
-  let namespace!: ReturnType<typeof makeNamespace>;
-  let runner!: ReturnType<typeof makeRunner>;
-  let questions!: ReturnType<typeof makeQuestions>;
+  const namespace = modules.makeNamespace(kernel);
+  const runner = modules.makeRunner(kernel, send, { marshal, namespace, output });
+  const questions = modules.makeQuestions(kernel, marshal, namespace, inspector.inspect);
+  const { display, log } = modules.makeDisplay(kernel, send, output, {
+    inspect: inspector.inspect,
+    format: inspector.format,
+    jsonValue,
+    valueBytesMax,
+  });
   let timers!: ReturnType<typeof installPlatform>;
 
-  function open(specJson: string): void {
-    spec = parse(specJson);
-    clock.nowMs = clock.startMs = spec.nowMs;
-    generator = modules.makeGenerator(spec.seed);
-    timers = modules.installPlatform(kernel, modules, spec);
-    installOutputs();
-    calls.grant(spec.capabilities);
-    namespace = modules.makeNamespace(kernel);
-    runner = modules.makeRunner(kernel, send, { marshal, namespace, output });
-    questions = modules.makeQuestions(kernel, marshal, namespace, inspector.inspect);
+  /** What does not depend on the session, so that a spare isolate has it behind it. */
+  function install(grants: PlatformGrants): void {
+    timers = modules.installPlatform(kernel, modules, grants);
+    modules.makeConsole(kernel, inspector);
+    kernel.define('display', display);
+    kernel.define('log', log);
+    // V8 compiles a function when it is first called: a first cell, of nothing, spares the user's own the wait.
+    runner.run(0, 'direct', '', { __proto__: null, length: 1, 0: 'void 0' } as unknown as ArrayLike<string>);
+    marshal.value(0);
   }
 
-  function installOutputs(): void {
-    const granted = (name: string): boolean => spec.outputs.includes(name);
-    const { display, log } = modules.makeDisplay(kernel, send, output, {
-      inspect: inspector.inspect,
-      format: inspector.format,
-      jsonValue,
-      valueBytesMax,
-    });
-    modules.makeConsole(kernel, inspector);
-    if (!granted('console')) delete global['console'];
-    if (!granted('print')) delete global['print'];
-    if (granted('display')) kernel.define('display', display);
-    if (granted('log')) kernel.define('log', log);
+  function open(session: GuestSpec): void {
+    spec = session;
+    clock.nowMs = clock.startMs = spec.nowMs;
+    generator = modules.makeGenerator(spec.seed);
+    for (const name of ['console', 'print', 'display', 'log']) if (!spec.outputs.includes(name)) delete global[name];
+    calls.grant(spec.capabilities);
+    namespace.begin();
   }
 
   const operations: Record<string, (a: unknown, b: unknown, c: unknown, rest: string[]) => string> = {
     // No name of Object.prototype is an operation.
     __proto__: null as never,
-    open: (a) => quietly(open(a as string)),
+    install: (a) => quietly(install(parse(a as string))),
+    open: (a) => quietly(open(parse(a as string))),
     run(a, b, c, rest) {
       output.begin(c as number);
       const scripts = {
@@ -147,7 +147,7 @@ export function boot(
     collect: () => runner.collect(),
     abandon: () => quietly(runner.abandon()),
     settle: (a, b, c) => quietly(calls.settle(a as number, b === 1, c as string)),
-    timer: (a) => quietly(timers.fire(a as number)),
+    timer: (a) => fire(a as number),
     grant: (a) => quietly(calls.grant(parse(a as string))),
     list: () => questions.list(),
     get: (a) => questions.get(a as string),
@@ -157,6 +157,17 @@ export function boot(
     inspect: (a) => questions.inspect(a as string),
     probe: () => '',
   };
+  /** What a callback throws is described here like the error of a cell: read by the engine, it would run getters under no timeout. */
+  function fire(timer: number): string {
+    let uncaught = '';
+    try {
+      timers.fire(timer);
+    } catch (thrown) {
+      uncaught = marshal.error(thrown);
+    }
+    output.flush();
+    return uncaught;
+  }
   function quietly(_: unknown): string {
     output.flush();
     return '';

@@ -86,11 +86,12 @@ export function installClock(kernel: GuestKernel, live: boolean): void {
     builtIn(prototype, 'formatToParts', methods.formatToParts);
   };
 
-  const { startMs } = clock;
   const performance = {
-    now: () => (live ? nativeNow() : clock.nowMs) - startMs,
-    timeOrigin: startMs,
-    toJSON: () => ({ timeOrigin: startMs }),
+    now: () => (live ? nativeNow() : clock.nowMs) - clock.startMs,
+    get timeOrigin() {
+      return clock.startMs;
+    },
+    toJSON: () => ({ timeOrigin: clock.startMs }),
   };
   defineProperty(performance, Symbol.toStringTag, { value: 'Performance', configurable: true });
 

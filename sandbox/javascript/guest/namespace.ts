@@ -7,6 +7,8 @@ export interface NamespaceName {
 }
 
 export interface GuestNamespace {
+  /** All names that exist now are the platform's. Called once, before any guest code. */
+  begin(): void;
   /** Before a cell: every name it declares exists and can be assigned. `declarations` is `kind name` pairs joined by commas. */
   thaw(declarations: string): void;
   /** After a cell: its constants can no longer be assigned. */
@@ -45,6 +47,7 @@ export function makeNamespace(kernel: GuestKernel): GuestNamespace {
 
   const declared = new Map<string, string>();
   const builtIn = new Set<string | symbol>();
+  let builtInCount = 0;
   const history: [unknown, unknown, unknown] = [undefined, undefined, undefined];
   let constants: { [index: number]: string; length: number } = { __proto__: null, length: 0 } as never;
 
@@ -62,10 +65,6 @@ export function makeNamespace(kernel: GuestKernel): GuestNamespace {
       configurable: true,
     } as PropertyDescriptor);
   }
-
-  const builtInKeys = ownKeys(global);
-  const builtInCount = builtInKeys.length;
-  for (const key of builtInKeys) SetAdd(builtIn, key);
 
   function thawOne(kind: string, name: string): void {
     const existing = describe(global, name);
@@ -87,6 +86,11 @@ export function makeNamespace(kernel: GuestKernel): GuestNamespace {
   }
 
   return {
+    begin() {
+      const keys = ownKeys(global);
+      builtInCount = keys.length;
+      for (const key of keys) SetAdd(builtIn, key);
+    },
     thaw(declarations) {
       if (declarations === '') return;
       const list = split(declarations, ',');

@@ -37,16 +37,18 @@ export function makeOutput(send: SendToHost): GuestOutput {
     flushScheduled = false;
     flush();
   }
+  function truncate(): void {
+    truncated = true;
+    left = 0;
+    flush();
+    send('truncated');
+  }
   function charge(length: number): boolean {
     if (length <= left) {
       left -= length;
       return true;
     }
-    if (!truncated) {
-      truncated = true;
-      flush();
-      send('truncated');
-    }
+    if (!truncated) truncate();
     return false;
   }
   return {
@@ -58,17 +60,17 @@ export function makeOutput(send: SendToHost): GuestOutput {
     },
     write(to, text) {
       if (truncated || text === '') return;
-      let allowed = text;
-      if (text.length > left) {
-        allowed = slice(text, 0, left);
-        charge(text.length);
-        left = 0;
-      } else left -= text.length;
       if (to !== stream) {
         flush();
         stream = to;
       }
-      pending += allowed;
+      if (text.length > left) {
+        pending += slice(text, 0, left);
+        truncate();
+        return;
+      }
+      left -= text.length;
+      pending += text;
       if (pending.length > 8192 || now() - flushedAt > 20) {
         flush();
         flushedAt = now();

@@ -41,7 +41,13 @@ export function makeRunner(
   let outcome = '';
 
   function isPromise(value: unknown): boolean {
-    return typeof value === 'object' && value !== null && isPrototypeOf(PromisePrototype, value);
+    if (typeof value !== 'object' || value === null) return false;
+    try {
+      return isPrototypeOf(PromisePrototype, value);
+    } catch {
+      // A Proxy that will not say what it is.
+      return false;
+    }
   }
   function succeed(value: unknown): string {
     namespace.freeze();
@@ -87,10 +93,10 @@ export function makeRunner(
     run(cell, shape, declarations, scripts) {
       running = cell;
       outcome = '';
-      namespace.freeze();
-      namespace.thaw(declarations);
       let value: unknown;
       try {
+        namespace.freeze();
+        namespace.thaw(declarations);
         for (let i = 0; i < scripts.length; i++) value = evaluate(scripts[i] as string);
         if (shape === 'boxed') value = (value as { value: unknown }).value;
       } catch (thrown) {

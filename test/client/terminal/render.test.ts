@@ -1,0 +1,48 @@
+import test from 'ava';
+import { highlight } from '../../../client/terminal/highlight.ts';
+import { renderError, renderForRepl, renderForShell } from '../../../client/terminal/render.ts';
+import { plainText } from '../../../client/terminal/terminal-filter.ts';
+
+test('a preview is shown as its text, in the shell and in the REPL', (t) => {
+  const map = { kind: 'preview', text: 'Map(1) { 1 => 2 }', type: 'Map' } as const;
+  t.is(renderForShell(map, { pretty: false }), 'Map(1) { 1 => 2 }');
+  t.is(renderForRepl(map, { colours: false }), 'Map(1) { 1 => 2 }');
+});
+
+test('the REPL shows strings in quotes and objects as Node does', (t) => {
+  t.is(renderForRepl({ kind: 'json', json: 'a' }, { colours: false }), "'a'");
+  t.is(renderForRepl({ kind: 'json', json: { a: [1] } }, { colours: false }), '{ a: [ 1 ] }');
+  t.true(renderForRepl({ kind: 'json', json: 1 }, { colours: true }).includes('\x1b['));
+  t.is(renderForRepl({ kind: 'preview', text: 'undefined', type: 'undefined' }, { colours: false }), 'undefined');
+});
+
+test('an error is shown with its frame, its cause, and its code where its name does not say it', (t) => {
+  const cause = { code: 'RUNTIME_ERROR', name: null, message: '7', stack: '' } as const;
+  t.is(
+    renderError({
+      code: 'TIMED_OUT',
+      name: 'Timeout',
+      message: 'too long',
+      stack: 'at f (cell:1:1:1)',
+      frame: 'f()\n^',
+      cause,
+    }),
+    'Timeout: too long [TIMED_OUT]\n    at f (cell:1:1:1)\nf()\n^\ncaused by: Uncaught 7',
+  );
+});
+
+test('highlighting adds colours and nothing else, whatever the line', (t) => {
+  for (const line of [
+    'const a: number = `x${1}` // c',
+    "'open",
+    '/re/g.test("")',
+    '<a>b</a>',
+    'π + "🎉"',
+    '',
+    '   ',
+    '}) => {',
+  ]) {
+    t.is(plainText(highlight(line)), line);
+  }
+  t.true(highlight('const a').includes('\x1b['));
+});
