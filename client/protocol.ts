@@ -295,7 +295,6 @@ export type EventBody =
   | { readonly kind: 'session.reset' }
   | { readonly kind: 'session.closed'; readonly reason: string };
 
-export type EventKind = EventBody['kind'];
 /** The parameters of the `event` notification. */
 export type SessionEvent = EventBody & { readonly sessionId: string; readonly seq: number };
 

@@ -11,6 +11,8 @@ export interface Config {
   readonly policiesDir: string | null;
   /** End when the standard input ends: whoever started this daemon is gone. */
   readonly untilStdinCloses: boolean;
+  /** Remove the state directory at the end: this daemon is somebody's for one purpose only. */
+  readonly removeStateDir: boolean;
   /** Say that the sockets are open as one line of JSON. */
   readonly readyJson: boolean;
 }
@@ -19,7 +21,8 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-export const USAGE = `usage: main serve --state-dir DIR [--client-ceiling LEVEL] [--policies DIR] [--until-stdin-closes] [--ready-json]`;
+const USAGE =
+  'usage: main serve --state-dir DIR [--client-ceiling LEVEL] [--policies DIR] [--until-stdin-closes] [--remove-state-dir] [--ready-json]';
 
 /** Throws a UsageError that says what is wrong with the arguments. */
 export function parseConfig(args: readonly string[]): Config {
@@ -38,6 +41,7 @@ export function parseConfig(args: readonly string[]): Config {
     clientCeiling,
     policiesDir: values.policies ?? null,
     untilStdinCloses: values['until-stdin-closes'] ?? false,
+    removeStateDir: values['remove-state-dir'] ?? false,
     readyJson: values['ready-json'] ?? false,
   };
 }
@@ -52,6 +56,7 @@ function parse(args: readonly string[]) {
         'client-ceiling': { type: 'string' },
         policies: { type: 'string' },
         'until-stdin-closes': { type: 'boolean' },
+        'remove-state-dir': { type: 'boolean' },
         'ready-json': { type: 'boolean' },
       },
     });

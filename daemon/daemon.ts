@@ -3,6 +3,7 @@
  *
  * I1: the sockets are the last to open and the first to close.
  */
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DaemonStats, Role } from '../client/protocol.ts';
 import type { LevelName } from '../policies/policy.ts';
@@ -163,5 +164,6 @@ export class Daemon {
     this.#audit.note('daemon.stopped', { reason });
     this.#audit.close();
     this.#directory.release();
+    if (this.#parts.config.removeStateDir) rmSync(this.#directory.path, { recursive: true, force: true });
   }
 }

@@ -10,7 +10,7 @@ const ERROR_TEXT_MAX = 64 * 1024;
 const BATCH_MAX = 100_000;
 
 /** A message did not have the shape that was promised: the host cannot be trusted any more. */
-export class HostMessageError extends Error {
+class HostMessageError extends Error {
   override readonly name = 'HostMessageError';
 }
 

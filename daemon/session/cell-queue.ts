@@ -29,6 +29,9 @@ export interface CellQueuePowers {
   readonly executed: () => void;
 }
 
+/** Cells of one session that its host holds at once. */
+const HANDED_MAX = 16;
+const NOT_STARTED = plainError('INTERRUPTED', 'The cell was taken out of the queue before it started.');
 const NO_USAGE = { cpuMs: 0, heapBytes: 0 };
 /** What an answer without a value takes up, roughly. */
 const SMALL_ANSWER = 1024;
@@ -37,7 +40,8 @@ export class CellQueue {
   readonly #powers: CellQueuePowers;
   readonly #answers = new Answers();
   readonly #waiting: Execution[] = [];
-  #running: Execution | undefined;
+  /** Handed to the isolate; the first one runs, the others wait behind it in the host. */
+  readonly #handed: Execution[] = [];
   #deadline: NodeJS.Timeout | undefined;
   #patientCalls = 0;
   #patientSince = 0;
@@ -48,14 +52,14 @@ export class CellQueue {
   }
 
   get running(): Execution | undefined {
-    return this.#running;
+    return this.#handed[0];
   }
 
   get waiting(): number {
-    return this.#waiting.length;
+    return this.#waiting.length + Math.max(0, this.#handed.length - 1);
   }
 
-  /** Cells that have started so far. */
+  /** Cells accepted so far. */
   get cells(): number {
     return this.#cells;
   }
@@ -70,52 +74,84 @@ export class CellQueue {
       const message = `The source of a cell may have at most ${sourceBytesMax} bytes; this one has ${Buffer.byteLength(source)}.`;
       throw new Fault('TOO_LARGE', message, { sourceBytesMax });
     }
-    if (this.#waiting.length >= queueLengthMax) {
+    if (this.waiting >= queueLengthMax) {
       const message = `${queueLengthMax} cells wait in this session already; send more when some have ended.`;
       throw new Fault('BUSY', message, { queueLengthMax });
     }
-    const execution = new Execution(executionId, source, Math.min(timeoutMs ?? cellWallMsMax, cellWallMsMax));
+    const wallMs = Math.min(timeoutMs ?? cellWallMsMax, cellWallMsMax);
+    const execution = new Execution(executionId, source, wallMs, ++this.#cells);
     this.#answers.add(executionId, source, execution.result);
     this.#waiting.push(execution);
-    this.#next();
+    this.#handOver();
     return execution.result;
   }
 
-  #next(): void {
-    if (this.#running !== undefined) return;
-    const execution = this.#waiting.shift();
-    if (execution === undefined) return;
-    this.#running = execution;
-    execution.cell = ++this.#cells;
-    execution.startedMs = this.#powers.monotonicMs();
-    const { executionId, cell, source } = execution;
-    const { audit, sessionId, emit, run } = this.#powers;
-    emit({ kind: 'execution.started', executionId, cell });
+  /** Hands cells over, a few ahead of the one that runs, so that the host need not wait for us between two of them. */
+  #handOver(): void {
+    while (this.#handed.length < HANDED_MAX) {
+      const execution = this.#waiting.shift();
+      if (execution === undefined) return;
+      this.#handed.push(execution);
+      if (this.#handed.length === 1) this.#begin(execution);
+      const end = this.#record(execution) ?? this.#powers.run(execution);
+      if (end !== undefined) this.#finish(execution, end);
+    }
+  }
+
+  /** Before a cell is handed over its start is on record; answers how it ended where it cannot be. */
+  #record(execution: Execution): ExecutionEnd | undefined {
+    const { audit, sessionId } = this.#powers;
+    const { executionId, source } = execution;
     try {
       audit.append('execution.started', { sessionId, executionId, sourceSha256: hash('sha256', source) });
+      return undefined;
     } catch (error) {
-      this.finish({ status: 'error', error: faultError(error) });
-      return;
+      return { status: 'error', error: faultError(error) };
     }
+  }
+
+  #begin(execution: Execution): void {
+    execution.startedMs = this.#powers.monotonicMs();
+    this.#powers.emit({ kind: 'execution.started', executionId: execution.executionId, cell: execution.cell });
     this.#armDeadline();
-    const end = run(execution);
-    if (end !== undefined) this.finish(end);
   }
 
   /** Ends the running cell, if there is one, and starts the next. */
   finish(end: ExecutionEnd, usage: Pick<CellUsage, 'cpuMs' | 'heapBytes'> = NO_USAGE): void {
-    const execution = this.#running;
+    const execution = this.running;
     if (execution === undefined) return;
-    clearTimeout(this.#deadline);
-    this.#running = undefined;
+    this.#finish(execution, end, usage);
+    this.#handOver();
+  }
+
+  #finish(execution: Execution, end: ExecutionEnd, usage: Pick<CellUsage, 'cpuMs' | 'heapBytes'> = NO_USAGE): void {
+    const wasRunning = this.running === execution;
+    this.#handed.splice(this.#handed.indexOf(execution), 1);
     const { executionId } = execution;
     const { audit, sessionId, emit, monotonicMs, executed } = this.#powers;
     const code = end.status === 'error' ? { code: end.error.code } : {};
     audit.note('execution.finished', { sessionId, executionId, status: end.status, ...code });
-    emit({ kind: 'execution.finished', executionId, status: end.status, ...code });
-    this.#settle(execution, end, usage, monotonicMs() - execution.startedMs);
+    if (wasRunning) {
+      clearTimeout(this.#deadline);
+      emit({ kind: 'execution.finished', executionId, status: end.status, ...code });
+    }
+    this.#settle(execution, end, usage, wasRunning ? monotonicMs() - execution.startedMs : 0);
     executed();
-    this.#next();
+    if (wasRunning && this.running !== undefined) this.#begin(this.running);
+  }
+
+  /** The host has taken a cell out of its queue that had not begun. */
+  stopped(cell: number): void {
+    const execution = this.#handed.find((handed) => handed.cell === cell);
+    if (execution !== undefined && execution !== this.running) {
+      this.#finish(execution, { status: 'error', error: NOT_STARTED });
+      this.#handOver();
+    }
+  }
+
+  /** The isolate is gone, and with it what waited behind the running cell; those cells are handed over again. */
+  isolateGone(): void {
+    this.#waiting.unshift(...this.#handed.splice(1));
   }
 
   #settle(execution: Execution, end: ExecutionEnd, usage: Pick<CellUsage, 'cpuMs' | 'heapBytes'>, durationMs: number) {
@@ -124,27 +160,30 @@ export class CellQueue {
     this.#answers.ended(execution.executionId, written + (end.status === 'ok' ? end.size : SMALL_ANSWER));
   }
 
-  /** Takes a waiting cell out of the queue; false where none of that id waits. */
-  withdraw(executionId: string): boolean {
+  /**
+   * Takes a cell out of the queue that has not begun. Answers the number of one that the host holds already and must give back;
+   * undefined where no cell of that id waits.
+   */
+  withdraw(executionId: string): 'withdrawn' | number | undefined {
     const index = this.#waiting.findIndex((waiting) => waiting.executionId === executionId);
-    if (index === -1) return false;
+    if (index === -1) return this.#handed.slice(1).find((handed) => handed.executionId === executionId)?.cell;
     this.#endWaiting(this.#waiting.splice(index, 1));
-    return true;
+    return 'withdrawn';
   }
 
   withdrawAll(): void {
+    this.isolateGone();
     this.#endWaiting(this.#waiting.splice(0));
   }
 
   #endWaiting(executions: readonly Execution[]): void {
-    const error = plainError('INTERRUPTED', 'The cell was taken out of the queue before it started.');
-    for (const execution of executions) this.#settle(execution, { status: 'error', error }, NO_USAGE, 0);
+    for (const execution of executions) this.#settle(execution, { status: 'error', error: NOT_STARTED }, NO_USAGE, 0);
   }
 
   /** The daemon's own deadline behind the host's. It stands still while the cell waits for a person. */
   #armDeadline(): void {
     clearTimeout(this.#deadline);
-    const execution = this.#running;
+    const execution = this.running;
     if (execution === undefined || this.#patientCalls > 0) return;
     const leftMs = execution.wallMs - this.usedMs(execution);
     const overdue = () => this.#powers.overdue(`The cell could not be stopped after its ${execution.wallMs} ms.`);
@@ -161,7 +200,7 @@ export class CellQueue {
     if (this.#patientCalls++ === 0) this.#patientSince = this.#powers.monotonicMs();
     this.#armDeadline();
     return () => {
-      const execution = this.#running;
+      const execution = this.running;
       if (--this.#patientCalls === 0 && execution !== undefined) {
         execution.patientMs += this.#powers.monotonicMs() - Math.max(this.#patientSince, execution.startedMs);
       }

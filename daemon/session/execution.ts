@@ -20,16 +20,18 @@ export class Execution {
   readonly stderr = new OutputTail(SESSION_LIMITS.outputTailBytes);
   truncated = false;
   capabilityCalls = 0;
-  cell = 0;
+  /** Its number in the session, in the order of acceptance. */
+  readonly cell: number;
   startedMs = 0;
   /** Time it has spent waiting for people, which no limit counts. */
   patientMs = 0;
   #resolve!: (result: ExecutionResult) => void;
 
-  constructor(executionId: string, source: string, wallMs: number) {
+  constructor(executionId: string, source: string, wallMs: number, cell: number) {
     this.executionId = executionId;
     this.source = source;
     this.wallMs = wallMs;
+    this.cell = cell;
     this.result = new Promise((resolve) => {
       this.#resolve = resolve;
     });

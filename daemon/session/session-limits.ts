@@ -12,4 +12,7 @@ export const SESSION_LIMITS = {
   inputsMax: 100,
   inputTextBytesMax: 1024 * 1024,
   namesMax: 1000,
+  /** A session that nobody has used or watched for so long is closed: its client is not coming back. */
+  idleMsMax: 24 * 60 * 60 * 1000,
+  idleLookMs: 60 * 1000,
 } as const;

@@ -13,6 +13,7 @@ import type { Principal } from '../transport/principal.ts';
 import { EVENT_LIMITS } from '../transport/transport-limits.ts';
 import { Session, type SessionPowers, type SessionSetup } from './session.ts';
 import { grantSession, type Narrowing } from './session-grant.ts';
+import { SESSION_LIMITS } from './session-limits.ts';
 
 export interface SessionCaller {
   readonly role: Role;
@@ -27,9 +28,13 @@ export interface SessionRequest extends Pick<SessionSetup, 'name' | 'language' |
 export class SessionRegistry {
   readonly #powers: SessionPowers;
   readonly #sessions = new Map<string, Session>();
+  readonly #lastUsedMs = new Map<string, number>();
+  readonly #idleLook: NodeJS.Timeout;
 
   constructor(powers: SessionPowers) {
     this.#powers = powers;
+    this.#idleLook = setInterval(() => this.closeIdle(), SESSION_LIMITS.idleLookMs);
+    this.#idleLook.unref();
   }
 
   /** Fails with LIMIT_DENIED, CAPABILITY_DENIED, or BUSY where the client has as many sessions as its level allows. */
@@ -57,6 +62,7 @@ export class SessionRegistry {
       this.#powers,
     );
     this.#sessions.set(sessionId, session);
+    this.#lastUsedMs.set(sessionId, this.#powers.monotonicMs());
     return session;
   }
 
@@ -71,7 +77,18 @@ export class SessionRegistry {
     const session = this.#sessions.get(sessionId);
     if (session === undefined || !mayUse(session, caller))
       throw new Fault('UNKNOWN_SESSION', 'There is no session of that id.', { sessionId });
+    this.#lastUsedMs.set(sessionId, this.#powers.monotonicMs());
     return session;
+  }
+
+  /** Closes the sessions that nobody uses, watches or runs anything in. */
+  closeIdle(): void {
+    const since = this.#powers.monotonicMs() - SESSION_LIMITS.idleMsMax;
+    for (const [sessionId, lastUsedMs] of this.#lastUsedMs) {
+      const session = this.#sessions.get(sessionId);
+      if (session === undefined || lastUsedMs > since || session.running || session.events.watched) continue;
+      this.close(session, 'nobody used it');
+    }
   }
 
   list(caller: SessionCaller): readonly SessionInfo[] {
@@ -80,6 +97,7 @@ export class SessionRegistry {
 
   close(session: Session, reason: string): void {
     if (!this.#sessions.delete(session.sessionId)) return;
+    this.#lastUsedMs.delete(session.sessionId);
     session.close(reason);
     this.#powers.audit.note('session.closed', { sessionId: session.sessionId, reason });
   }
@@ -95,6 +113,7 @@ export class SessionRegistry {
   }
 
   closeAll(reason: string): void {
+    clearInterval(this.#idleLook);
     for (const session of [...this.#sessions.values()]) this.close(session, reason);
   }
 }

@@ -169,7 +169,10 @@ export class Session {
 
   #cellDone(cell: number, outcome: CellOutcome, usage: CellUsage): void {
     const execution = this.#cells.running;
-    if (execution?.cell !== cell) return;
+    if (execution?.cell !== cell) {
+      this.#cells.stopped(cell);
+      return;
+    }
     this.#stateful = usage.stateful;
     const limits = { cpuMs: this.#grant.limits.cellCpuMsMax, wallMs: execution.wallMs };
     const end = endOf(outcome, limits, (name) => this.#denialOf(name));
@@ -184,7 +187,9 @@ export class Session {
   /** Stops the running cell, or takes a waiting one out of the queue; false where there is no such cell. */
   interrupt(executionId?: string): boolean {
     this.#assertOpen();
-    if (executionId !== undefined && this.#cells.withdraw(executionId)) return true;
+    const waiting = executionId === undefined ? undefined : this.#cells.withdraw(executionId);
+    if (typeof waiting === 'number') this.#isolate.stop(waiting);
+    if (waiting !== undefined) return true;
     const execution = this.#cells.running;
     if (execution === undefined || (executionId ?? execution.executionId) !== execution.executionId) return false;
     this.#isolate.stop(execution.cell);
@@ -265,6 +270,7 @@ export class Session {
     const stateLost = this.#stateful;
     const code = this.#lossCode(loss, execution);
     this.#forgetIsolate();
+    this.#cells.isolateGone();
     if (execution === undefined && !stateLost) return;
     const message = stateLost
       ? `${loss.message} Its variables are gone; the next cell runs in a fresh session.`

@@ -51,6 +51,11 @@ export class EventQueue {
     return this.#firstKeptSeq + (this.#texts.length - this.#dropped) - 1;
   }
 
+  /** Whether anybody is attached. */
+  get watched(): boolean {
+    return this.#subscriptions.size > 0;
+  }
+
   /** The number of the oldest event still kept; one more than `lastSeq` while there is none. */
   get firstKeptSeq(): number {
     return this.#firstKeptSeq;

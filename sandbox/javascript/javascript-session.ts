@@ -1,7 +1,7 @@
 /**
  * One JavaScript or TypeScript session inside a host: its isolate, its running cell, its timers and open calls.
  *
- * I1: at most one cell runs at a time, and every `run` is answered by exactly one `cell.done` or by `isolate.lost`.
+ * I1: cells run one at a time in the order of their arrival, and every `run` is answered by exactly one `cell.done` or by `isolate.lost`.
  * I2: guest code runs only while an entry is open, and every entry has a timeout.
  * I3: what comes out of the isolate is checked here before it goes on to the daemon.
  */
@@ -12,12 +12,18 @@ import { answerQuestion } from './answer-question.ts';
 import { CellClock } from './cell-clock.ts';
 import type { HostComputation } from './guest/kernel.ts';
 import { readOutcome } from './outcome.ts';
-import { OutputMeter } from './output-meter.ts';
 import { type PreparedCell, prepareCell } from './prepare.ts';
+import { SessionOutput } from './session-output.ts';
 import { type CellSource, userStack } from './stack.ts';
 import { GuestTimers } from './timers.ts';
 import { uncaughtText } from './uncaught.ts';
 import { computeUrl } from './url-computation.ts';
+
+interface QueuedCell {
+  readonly cell: number;
+  readonly source: string;
+  readonly limits: CellLimits;
+}
 
 interface RunningCell {
   readonly cell: number;
@@ -32,8 +38,6 @@ interface RunningCell {
   ending: boolean;
 }
 
-/** Characters of one output message. */
-const OUTPUT_CHUNK = 64 * 1024;
 /** Sources kept for the stacks of later errors. */
 const SOURCES_KEPT = 200;
 /** The longest an entry between two cells may take, and an entry of the engine's own. */
@@ -52,10 +56,13 @@ export class JavaScriptSession implements HostSession {
   readonly #spec: IsolateSpec;
   readonly #powers: SessionPowers;
   readonly #timers: GuestTimers;
-  readonly #meter = new OutputMeter();
+  readonly #output: SessionOutput;
   readonly #sources = new Map<number, CellSource>();
   readonly #constants = new Set<string>();
   readonly #patientCalls = new Set<number>();
+  readonly #queue: QueuedCell[] = [];
+  /** Taken from the queue and waiting for the TypeScript compiler to be loaded. */
+  #preparing: QueuedCell | undefined;
   #running: RunningCell | undefined;
   #openCalls = 0;
   #activeEntries = 0;
@@ -73,6 +80,7 @@ export class JavaScriptSession implements HostSession {
     this.#language = language;
     this.#spec = spec;
     this.#powers = powers;
+    this.#output = new SessionOutput(powers.send, () => this.#running?.cell ?? null);
     this.#timers = new GuestTimers(spec.timersMax, (id) => this.#background(['timer', id]));
     isolate.listen({
       message: (kind, a, b, c) => this.#receive(kind, a, b, c),
@@ -83,9 +91,9 @@ export class JavaScriptSession implements HostSession {
       catastrophe: (message) => powers.doomed(message),
     });
     void this.#enter(ENGINE_ENTRY_MS * 5, ['open', guestSpecJson(spec, powers.nowMs())]).then((end) => {
-      if (end.end === 'returned') void this.#readHeap();
-      else this.#lose('stuck', 'The isolate could not be opened.');
+      if (end.end !== 'returned') this.#lose('stuck', 'The isolate could not be opened.');
     });
+    void this.#readHeap();
   }
 
   // --- entries -------------------------------------------------------------------------------------------------------
@@ -97,7 +105,7 @@ export class JavaScriptSession implements HostSession {
     if (--this.#activeEntries === 0) this.#powers.setActive(false);
     if (end.end === 'unhandled') {
       const { frames } = userStack(end.error.stack, this.#cellSource);
-      this.#write('stderr', uncaughtText(' (in promise)', { ...end.error, stack: frames }));
+      this.#output.write('stderr', uncaughtText(' (in promise)', { ...end.error, stack: frames }));
     }
     if (end.end === 'disposed' && !this.#disposed) {
       this.#lose(
@@ -112,9 +120,7 @@ export class JavaScriptSession implements HostSession {
   #finishDone(): void {
     const cell = this.#running;
     if (cell?.done === undefined || cell.ending) return;
-    const outcome = readOutcome(cell.done, this.#cellSource);
-    cell.done = undefined;
-    void this.#finish(cell, outcome);
+    void this.#finish(cell, readOutcome(cell.done, this.#cellSource));
   }
 
   /** An entry that no cell asked for, or that settles a call: counted to the running cell, otherwise to the session's background. */
@@ -125,7 +131,7 @@ export class JavaScriptSession implements HostSession {
     const end = await this.#enter(timeoutMs, entry);
     if (end.end === 'returned' && end.text !== '') {
       const outcome = readOutcome(end.text, this.#cellSource);
-      if (outcome.status === 'error') this.#write('stderr', uncaughtText('', outcome.error));
+      if (outcome.status === 'error') this.#output.write('stderr', uncaughtText('', outcome.error));
     }
     if (cell !== undefined) {
       if (end.end === 'timed-out' || end.end === 'terminated')
@@ -145,7 +151,7 @@ export class JavaScriptSession implements HostSession {
   #endBackground(): void {
     this.#cpuMsWhenIdle = this.#isolate.cpuMs;
     this.#timers.clear();
-    this.#write(
+    this.#output.write(
       'stderr',
       `What ended cells had left behind used more than ${this.#spec.backgroundCpuMsMax} ms of CPU; its timers were cleared.\n`,
     );
@@ -174,24 +180,33 @@ export class JavaScriptSession implements HostSession {
   // --- cells ---------------------------------------------------------------------------------------------------------
 
   run(cell: number, source: string, limits: CellLimits): void {
-    const startedMs = this.#powers.monotonicMs();
-    const prepared = prepareCell(source, {
-      language: this.#language,
-      cellName: `cell:${cell}`,
-      constants: this.#constants,
-    });
-    if (prepared instanceof Promise)
-      void prepared.then((ready) => this.#runPrepared(cell, source, limits, startedMs, ready));
-    else this.#runPrepared(cell, source, limits, startedMs, prepared);
+    this.#queue.push({ cell, source, limits });
+    this.#next();
   }
 
-  #runPrepared(
-    cell: number,
-    source: string,
-    limits: CellLimits,
-    startedMs: number,
-    preparation: Awaited<ReturnType<typeof prepareCell>>,
-  ): void {
+  #next(): void {
+    if (this.#running !== undefined || this.#preparing !== undefined) return;
+    const next = this.#queue.shift();
+    if (next === undefined) return;
+    const startedMs = this.#powers.monotonicMs();
+    // Prepared only now, because what the cells before it declared as constants matters.
+    const options = { language: this.#language, cellName: `cell:${next.cell}`, constants: this.#constants };
+    const prepared = prepareCell(next.source, options);
+    if (!(prepared instanceof Promise)) {
+      this.#runPrepared(next, startedMs, prepared);
+      return;
+    }
+    this.#preparing = next;
+    void prepared.then((ready) => {
+      const stopped = this.#preparing !== next;
+      this.#preparing = undefined;
+      if (stopped) this.#next();
+      else this.#runPrepared(next, startedMs, ready);
+    });
+  }
+
+  #runPrepared(queued: QueuedCell, startedMs: number, preparation: Awaited<ReturnType<typeof prepareCell>>): void {
+    const { cell, source, limits } = queued;
     if (this.#disposed) return;
     const running: RunningCell = {
       cell,
@@ -204,7 +219,7 @@ export class JavaScriptSession implements HostSession {
       ending: false,
     };
     this.#running = running;
-    this.#meter.begin(limits.outputBytes);
+    this.#output.begin(limits.outputBytes);
     if (!preparation.ok) {
       const { error } = preparation;
       void this.#finish(running, { status: 'error', error: { ...error, code: 'SYNTAX_ERROR', stack: '' } });
@@ -239,7 +254,20 @@ export class JavaScriptSession implements HostSession {
   }
 
   stop(cell: number): void {
-    if (this.#running?.cell === cell) this.#stopRunning('request');
+    if (this.#running?.cell === cell) {
+      this.#stopRunning('request');
+      return;
+    }
+    const waiting = this.#queue.findIndex((queued) => queued.cell === cell);
+    if (waiting !== -1) this.#queue.splice(waiting, 1);
+    else if (this.#preparing?.cell === cell) this.#preparing = undefined;
+    else return;
+    const usage = { cpuMs: 0, wallMs: 0, heapBytes: this.#heap.bytes, stateful: this.#stateful };
+    this.#powers.send({ kind: 'cell.done', cell, outcome: { status: 'stopped', by: 'request' }, usage });
+  }
+
+  get #stateful(): boolean {
+    return this.#declared || this.#timers.size > 0 || this.#openCalls > 0;
   }
 
   #stopRunning(by: 'cpu' | 'wall' | 'request'): void {
@@ -276,11 +304,11 @@ export class JavaScriptSession implements HostSession {
     } else if (this.#powers.monotonicMs() - this.#heap.atMs > HEAP_READING_MAX_AGE_MS) void this.#readHeap();
     this.#running = undefined;
     this.#cpuMsWhenIdle = this.#isolate.cpuMs;
-    const stateful = this.#declared || this.#timers.size > 0 || this.#openCalls > 0;
-    const usage = { cpuMs, wallMs, heapBytes: this.#heap.bytes, stateful };
+    const usage = { cpuMs, wallMs, heapBytes: this.#heap.bytes, stateful: this.#stateful };
     // What came to its end while it was being stopped had met its limit all the same.
     const told: CellOutcome = cell.stoppedBy === undefined ? outcome : { status: 'stopped', by: cell.stoppedBy };
     this.#powers.send({ kind: 'cell.done', cell: cell.cell, outcome: told, usage });
+    this.#next();
   }
 
   async #readHeap(): Promise<void> {
@@ -303,37 +331,17 @@ export class JavaScriptSession implements HostSession {
 
   #receive(kind: unknown, a: unknown, b: unknown, c: unknown): void {
     if (this.#disposed) return;
-    const cell = this.#running?.cell ?? null;
-    if (kind === 'out' && (a === 'stdout' || a === 'stderr') && typeof b === 'string') this.#write(a, b);
-    else if (kind === 'truncated') {
-      if (this.#meter.cut()) this.#powers.send({ kind: 'output.truncated', cell });
-    } else if (kind === 'display' && typeof a === 'string') {
-      if (this.#admit(a) === a) this.#powers.send({ kind: 'display', cell, dataJson: a });
-    } else if (kind === 'log' && typeof a === 'string' && typeof b === 'string') {
-      const text = this.#admit(b);
-      if (text !== '') this.#powers.send({ kind: 'log', cell, level: a, text });
-    } else if (kind === 'done' && typeof a === 'number' && typeof b === 'string') {
+    if (kind === 'out' && (a === 'stdout' || a === 'stderr') && typeof b === 'string') this.#output.write(a, b);
+    else if (kind === 'truncated') this.#output.cutByGuest();
+    else if (kind === 'display' && typeof a === 'string') this.#output.display(a);
+    else if (kind === 'log' && typeof a === 'string' && typeof b === 'string') this.#output.log(a, b);
+    else if (kind === 'done' && typeof a === 'number' && typeof b === 'string') {
       if (this.#running?.cell === a) this.#running.done = b;
       if (this.#activeEntries === 0) this.#finishDone();
     } else if (kind === 'call' && typeof a === 'number' && typeof b === 'string' && typeof c === 'string')
       this.#call(a, b, c);
     else if (kind === 'timer' && typeof a === 'number' && typeof b === 'number') this.#timers.start(a, b, c === 1);
     else if (kind === 'untimer' && typeof a === 'number') this.#timers.stop(a);
-  }
-
-  #admit(text: string): string {
-    const admitted = this.#meter.admit(text);
-    if (admitted.cutNow) this.#powers.send({ kind: 'output.truncated', cell: this.#running?.cell ?? null });
-    return admitted.text;
-  }
-
-  #write(stream: 'stdout' | 'stderr', text: string): void {
-    const admitted = this.#meter.admit(text);
-    const cell = this.#running?.cell ?? null;
-    for (let start = 0; start < admitted.text.length; start += OUTPUT_CHUNK) {
-      this.#powers.send({ kind: 'output', cell, stream, text: admitted.text.slice(start, start + OUTPUT_CHUNK) });
-    }
-    if (admitted.cutNow) this.#powers.send({ kind: 'output.truncated', cell });
   }
 
   #call(call: number, name: string, argsJson: string): void {
@@ -380,6 +388,7 @@ export class JavaScriptSession implements HostSession {
     this.#disposed = true;
     this.#running?.clock.stop();
     this.#running = undefined;
+    this.#queue.length = 0;
     this.#timers.clear();
     this.#powers.setActive(false);
     void this.#isolate.dispose().then((freed) => {

@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import type { ExecutionResult, Language } from '../../client/protocol.ts';
-import { DaemonProcess, type RawClient } from '../harness/daemon-process.ts';
+import { FileDaemon } from '../e2e/_file-daemon.ts';
 
 interface Expectation {
   readonly value?: unknown;
@@ -32,20 +32,11 @@ const cases: readonly Case[] = JSON.parse(
   readFileSync(fileURLToPath(import.meta.resolve('./repl-cases.json')), 'utf8'),
 );
 
-const ours: Readonly<Record<string, Expectation>> = {};
+const ours: Readonly<Record<string, Expectation>> = {
+  'js-bind-let-to-const-across': { value: 9 },
+};
 
-const teardowns: (() => Promise<void>)[] = [];
-let client: RawClient;
-
-test.before(async () => {
-  const daemon = await DaemonProcess.start({ teardown: (end) => teardowns.push(end as () => Promise<void>) });
-  client = await daemon.connect();
-});
-
-test.after.always(async () => {
-  client?.close();
-  for (const end of teardowns) await end();
-});
+const file = new FileDaemon(test);
 
 /** `"value": null, "type": "undefined"` stands for a value that is not JSON. */
 function statement({ value, type, stdout, error }: Expectation): string {
@@ -59,12 +50,11 @@ function statement({ value, type, stdout, error }: Expectation): string {
   return parts.join(' and ');
 }
 
-for (const [index, { id, lang, cells, level, allowErrorIn = [], control, ...rest }] of cases.entries()) {
+for (const { id, lang, cells, level, allowErrorIn = [], control, ...rest } of cases) {
   const expect = ours[id] ?? rest.expect;
   test(`${id} (${level}): the last of ${cells.length} ${lang} cells ${statement(expect)}`, async (t) => {
-    const { sessionId } = await client.call('session.create', { language: lang, name: `${index}` });
-    const run = (source: string): Promise<ExecutionResult> =>
-      client.call('session.execute', { sessionId, source, ...control });
+    const session = await file.session({ language: lang });
+    const run = (source: string): Promise<ExecutionResult> => session.run(source, control?.timeoutMs);
     let last: ExecutionResult | undefined;
     for (const [cell, source] of cells.entries()) {
       last = await run(source);
@@ -86,7 +76,7 @@ for (const [index, { id, lang, cells, level, allowErrorIn = [], control, ...rest
     } else if ('value' in expect) t.deepEqual(last.value, { kind: 'json', json: expect.value });
     if (expect.stdout !== undefined) t.is(last.output.stdout, expect.stdout);
     if (id === 'js-val-stdout-order') t.is(last.output.stderr, '2\n');
-    await client.call('session.close', { sessionId });
+    await file.client.call('session.close', { sessionId: session.sessionId });
   });
 }
 

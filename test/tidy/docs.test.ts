@@ -6,6 +6,7 @@ import { basename, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import test, { type ExecutionContext } from 'ava';
 import { CLOSE, FAULTS, type FaultCode, METHODS, type SessionEvent } from '../../client/protocol.ts';
+import { parseConfig } from '../../daemon/config.ts';
 import { LIMIT_NAMES } from '../../policies/limits.ts';
 import { parsePolicy } from '../../policies/parse.ts';
 import { LEVELS } from '../../policies/policy.ts';
@@ -183,6 +184,12 @@ test('every command that a page tells to type exists', async (t) => {
     }
   }
   t.true(help.size > 3);
+});
+
+test('the command that SECURITY-MODEL gives administrators is one that the daemon takes', (t) => {
+  const [block = ''] = blocks(page('docs/SECURITY-MODEL.md'), 'sh');
+  const [, args = ''] = /^npx node daemon\/main\.ts (.+)$/m.exec(block) ?? [];
+  t.is(parseConfig(args.split(' ')).policiesDir, 'my-levels');
 });
 
 test('the console sessions of README run and print what it says', async (t) => {
