@@ -233,11 +233,19 @@ export class Isolate {
     // An isolate that met its memory limit has disposed of itself. isolated-vm cannot close its inspector session then: the
     // isolate's last thread waits for a lock that it holds itself, and so would we.
     if (this.#isolate.isDisposed) return true;
+    // The isolate's own thread answers what the inspector session was sent, and closes it: to dispose of the session before
+    // the one, or of the isolate before the other, is to crash the process.
+    await this.#pass();
+    if (this.#isolate.isDisposed) return true;
     this.#inspector.dispose();
-    // The session is closed by the isolate's own thread; to dispose of the isolate before that is to crash the process.
-    await this.#enter.apply(undefined, ['probe', 0, ''], { timeout: PROBE_MS }).catch(() => undefined);
+    await this.#pass();
     if (!this.#isolate.isDisposed) this.#isolate.dispose();
     return true;
+  }
+
+  /** Settles when the isolate's thread has done all that it was given before. */
+  async #pass(): Promise<void> {
+    await this.#enter.apply(undefined, ['probe', 0, ''], { timeout: PROBE_MS }).catch(() => undefined);
   }
 }
 

@@ -30,7 +30,12 @@ export async function startPrivateDaemon(context: Context, signal?: AbortSignal)
     keep();
   };
   try {
-    const daemon = await startDaemon(context, stateDir, ['--client-ceiling', 'unrestricted', '--remove-state-dir'], signal);
+    const daemon = await startDaemon(
+      context,
+      stateDir,
+      ['--client-ceiling', 'unrestricted', '--remove-state-dir'],
+      signal,
+    );
     return {
       stateDir,
       [Symbol.asyncDispose]: async () => {

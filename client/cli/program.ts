@@ -67,6 +67,7 @@ const addServe: AddCommand = (program, context, settle) => {
     .description('run the daemon in the foreground')
     .addOption(stateDirOption())
     .option('--client-ceiling <level>', 'the highest level that clients may ask for')
+    .option('--policies <folder>', 'a folder of level files instead of the ones that come with PyREPL3')
     .action((options) => settle(serve(context, options)));
 };
 

@@ -5,7 +5,7 @@
  *     record is, before this turn of the event loop sends anything to a host or a client.
  * I2: while records cannot be written, `append` throws UNAVAILABLE, and what it was about does not happen.
  */
-import { closeSync, constants, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import { Fault } from '../fault.ts';
 
 export interface AuditRecords {
@@ -70,11 +70,12 @@ export class AuditLog implements Audit {
   /** @param file created with mode 0600; an existing one is continued */
   constructor(file: string, nowMs: () => number) {
     this.#nowMs = nowMs;
-    this.#descriptor = openSync(
-      file,
-      constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW,
-      0o600,
-    );
+    const { O_RDWR, O_APPEND, O_CREAT, O_NOFOLLOW } = constants;
+    this.#descriptor = openSync(file, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW, 0o600);
+    const { seq, torn } = lastRecord(this.#descriptor);
+    this.#seq = seq;
+    // The end of a line that a crash has cut off is put on a line of its own, so that it spoils no other record.
+    if (torn) this.#pending = '\n';
   }
 
   append<K extends keyof AuditRecords>(kind: K, fields: AuditRecords[K]): void {
@@ -124,5 +125,31 @@ export class AuditLog implements Audit {
   close(): void {
     this.#write();
     closeSync(this.#descriptor);
+  }
+}
+
+/** How much of the end of the file is looked at: more than any record has. */
+const TAIL_BYTES = 64 * 1024;
+
+/** The number of the last whole record of a log that is continued, and whether an unfinished line follows it. */
+function lastRecord(descriptor: number): { readonly seq: number; readonly torn: boolean } {
+  const { size } = fstatSync(descriptor);
+  const tail = Buffer.alloc(Math.min(size, TAIL_BYTES));
+  readSync(descriptor, tail, 0, tail.length, size - tail.length);
+  const lines = tail.toString().split('\n');
+  const torn = lines.pop() !== '';
+  for (const line of lines.reverse()) {
+    const seq = sequenceOf(line);
+    if (seq !== undefined) return { seq, torn };
+  }
+  return { seq: 0, torn };
+}
+
+function sequenceOf(line: string): number | undefined {
+  try {
+    const { seq } = JSON.parse(line);
+    return Number.isSafeInteger(seq) ? seq : undefined;
+  } catch {
+    return undefined;
   }
 }

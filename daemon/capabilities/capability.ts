@@ -25,6 +25,8 @@ interface Described {
 
 export interface GrantedFeature extends Described {
   readonly kind: 'output' | 'platform';
+  /** The globals it stands for, where they are not called like it. */
+  readonly globals: readonly string[];
 }
 
 /** @typeParam K its name in the policy, which gives it the type of its constraints */

@@ -4,11 +4,16 @@ import type { Capability, GrantedFeature } from './capability.ts';
 import { InputCapability } from './input.ts';
 
 function output<K extends CapabilityName>(name: K, summary: string, signature: string): GrantedFeature & { name: K } {
-  return { kind: 'output', name, summary, signature };
+  return { kind: 'output', name, summary, signature, globals: [] };
 }
 
-function platform<K extends CapabilityName>(name: K, summary: string, signature: string): GrantedFeature & { name: K } {
-  return { kind: 'platform', name, summary, signature };
+function platform<K extends CapabilityName>(
+  name: K,
+  summary: string,
+  signature: string,
+  globals: readonly string[] = [],
+): GrantedFeature & { name: K } {
+  return { kind: 'platform', name, summary, signature, globals };
 }
 
 const REGISTRY = {
@@ -35,11 +40,12 @@ const REGISTRY = {
   time: platform('time', 'The clock: still between I/O, or live.', 'declare const Date: DateConstructor;'),
   random: platform('random', 'Random numbers: from the seed of the session, or live.', 'declare const crypto: Crypto;'),
   input: new InputCapability(),
-  web_assembly: platform('web_assembly', 'WebAssembly.', 'declare namespace WebAssembly {}'),
+  web_assembly: platform('web_assembly', 'WebAssembly.', 'declare namespace WebAssembly {}', ['WebAssembly']),
   shared_memory: platform(
     'shared_memory',
     'SharedArrayBuffer and Atomics.',
     'declare const SharedArrayBuffer: SharedArrayBufferConstructor;',
+    ['SharedArrayBuffer', 'Atomics'],
   ),
   resizable_buffers: platform(
     'resizable_buffers',
@@ -56,4 +62,16 @@ export const CAPABILITIES: readonly (Capability | GrantedFeature)[] = [...BY_NAM
 
 export function capabilityNamed(name: string): Capability | GrantedFeature | undefined {
   return BY_NAME.get(name);
+}
+
+const BY_GLOBAL: ReadonlyMap<string, string> = new Map(
+  CAPABILITIES.flatMap(({ name, ...capability }) => [
+    [name, name] as const,
+    ...('globals' in capability ? capability.globals.map((global) => [global, name] as const) : []),
+  ]),
+);
+
+/** The capability that a global name stands for, whether or not it is granted; undefined for any other name. */
+export function capabilityOfGlobal(name: string): string | undefined {
+  return BY_GLOBAL.get(name);
 }

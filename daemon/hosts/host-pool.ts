@@ -21,7 +21,8 @@ export interface Cordon {
 
 /** Why an isolate is gone. `culprit` where it was this isolate's own doing. */
 export interface IsolateLoss {
-  readonly by: 'memory' | 'stuck' | 'host';
+  /** `breach`: the host sent what no host sends, so guest code may have taken it over. */
+  readonly by: 'memory' | 'stuck' | 'host' | 'breach';
   readonly culprit: boolean;
   readonly message: string;
 }
@@ -43,7 +44,8 @@ export interface IsolateLink {
   dispose(): void;
   /** Ends the whole host, because this isolate cannot be ended alone. */
   killHost(reason: string): void;
-  readonly hostPid: number;
+  /** Whether the host has started. */
+  readonly ready: boolean;
 }
 
 export interface HostLog {
@@ -166,7 +168,9 @@ export class HostPool {
         host.culprit ??= { isolate, by: 'stuck', message: reason };
         host.kill(reason);
       },
-      hostPid: host.pid,
+      get ready() {
+        return host.ready;
+      },
     };
   }
 
@@ -260,23 +264,9 @@ export class HostPool {
     const owners = [...host.owners];
     host.owners.clear();
     this.#log.hostEnded(host.pid, host.cordon, exit);
-    // Where nobody is known to have done it, a single isolate that was executing is the only suspect.
-    const executing = owners.filter(([, { owner }]) => owner.executing);
-    const culprit = host.culprit?.isolate ?? (executing.length === 1 ? executing[0]?.[0] : undefined);
-    for (const [isolate, { owner }] of owners) {
-      if (isolate === culprit)
-        owner.onLost({
-          by: host.culprit?.by ?? 'host',
-          culprit: true,
-          message: host.culprit?.message ?? 'The sandbox host died while this cell was running.',
-        });
-      else
-        owner.onLost({
-          by: 'host',
-          culprit: false,
-          message: 'The sandbox host that this session shared with others ended.',
-        });
-    }
+    // All judged before anyone is told: one who is told goes on with its next cell at once.
+    const losses = owners.map(([isolate, { owner }]) => ({ owner, loss: lossOf(host, exit, isolate, owner, owners) }));
+    for (const { owner, loss } of losses) owner.onLost(loss);
   }
 
   /** A machine on which hosts cannot start at all is not kept busy starting them. */
@@ -313,4 +303,26 @@ export class HostPool {
     clearTimeout(this.#restart);
     for (const host of this.#hosts) host.kill('the daemon stops');
   }
+}
+
+/**
+ * Why an isolate went with its host. Where nobody is known to have done it, a single isolate that was executing is the only
+ * suspect; after a breach every one that was executing is.
+ */
+function lossOf(
+  host: PooledHost,
+  { breached }: HostExit,
+  isolate: string,
+  { executing }: IsolateOwner,
+  owners: readonly (readonly [string, { readonly owner: IsolateOwner }])[],
+): IsolateLoss {
+  if (breached && executing) {
+    return { by: 'breach', culprit: true, message: 'The sandbox host broke its protocol while this cell was running.' };
+  }
+  if (host.culprit?.isolate === isolate) return { by: host.culprit.by, culprit: true, message: host.culprit.message };
+  const alone = executing && owners.filter(([, { owner }]) => owner.executing).length === 1;
+  if (alone && host.culprit === undefined) {
+    return { by: 'host', culprit: true, message: 'The sandbox host died while this cell was running.' };
+  }
+  return { by: 'host', culprit: false, message: 'The sandbox host that this session shared with others ended.' };
 }

@@ -12,6 +12,8 @@ import { parseHostMessages } from './host-messages.ts';
 export interface HostExit {
   /** Why we ended it, or null where it died by itself. */
   readonly killedFor: string | null;
+  /** It sent what no host sends. */
+  readonly breached: boolean;
   readonly code: number | null;
   readonly signal: string | null;
   /** The last of what it wrote to stderr, for the log; V8 says there why it gave up. */
@@ -46,6 +48,7 @@ export class HostProcess {
   #batch: ToHost[] = [];
   #killedFor: string | null = null;
   #exited = false;
+  #breached = false;
   #stderr = '';
 
   constructor(launch: HostLaunch, listener: HostListener) {
@@ -102,6 +105,7 @@ export class HostProcess {
     try {
       for (const message of parseHostMessages(batch)) this.#listener.onMessage(message);
     } catch (error) {
+      this.#breached = true;
       this.kill(error instanceof Error ? error.message : String(error));
     }
   }
@@ -114,6 +118,6 @@ export class HostProcess {
   #exit(code: number | null, signal: string | null): void {
     if (this.#exited) return;
     this.#exited = true;
-    this.#listener.onExit({ killedFor: this.#killedFor, code, signal, stderr: this.#stderr });
+    this.#listener.onExit({ killedFor: this.#killedFor, breached: this.#breached, code, signal, stderr: this.#stderr });
   }
 }

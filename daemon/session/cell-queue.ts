@@ -2,7 +2,7 @@
  * The cells of one session, waiting and running.
  *
  * I1: one cell runs at a time; cells start in the order in which they were accepted.
- * I2: every accepted execution gets exactly one result; one that started has exactly one `execution.finished` event before it.
+ * I2: every accepted execution gets exactly one result, and one `execution.finished` event before it.
  * I3: the same executionId is one execution and one result.
  */
 import { hash, randomUUID } from 'node:crypto';
@@ -24,6 +24,8 @@ export interface CellQueuePowers {
   readonly emit: (event: EventBody) => void;
   /** Hands the cell to the isolate; answers how it ended where it cannot run at all. */
   readonly run: (execution: Execution) => ExecutionEnd | undefined;
+  /** Whether the host has started, and can have begun the cell. */
+  readonly ready: () => boolean;
   /** The cell is far over its time and its host did not stop it. */
   readonly overdue: (message: string) => void;
   readonly executed: () => void;
@@ -131,10 +133,8 @@ export class CellQueue {
     const { audit, sessionId, emit, monotonicMs, executed } = this.#powers;
     const code = end.status === 'error' ? { code: end.error.code } : {};
     audit.note('execution.finished', { sessionId, executionId, status: end.status, ...code });
-    if (wasRunning) {
-      clearTimeout(this.#deadline);
-      emit({ kind: 'execution.finished', executionId, status: end.status, ...code });
-    }
+    if (wasRunning) clearTimeout(this.#deadline);
+    emit({ kind: 'execution.finished', executionId, status: end.status, ...code });
     this.#settle(execution, end, usage, wasRunning ? monotonicMs() - execution.startedMs : 0);
     executed();
     if (wasRunning && this.running !== undefined) this.#begin(this.running);
@@ -177,7 +177,11 @@ export class CellQueue {
   }
 
   #endWaiting(executions: readonly Execution[]): void {
-    for (const execution of executions) this.#settle(execution, { status: 'error', error: NOT_STARTED }, NO_USAGE, 0);
+    for (const execution of executions) {
+      const { executionId } = execution;
+      this.#powers.emit({ kind: 'execution.finished', executionId, status: 'error', code: NOT_STARTED.code });
+      this.#settle(execution, { status: 'error', error: NOT_STARTED }, NO_USAGE, 0);
+    }
   }
 
   /** The daemon's own deadline behind the host's. It stands still while the cell waits for a person. */
@@ -186,8 +190,17 @@ export class CellQueue {
     const execution = this.running;
     if (execution === undefined || this.#patientCalls > 0) return;
     const leftMs = execution.wallMs - this.usedMs(execution);
-    const overdue = () => this.#powers.overdue(`The cell could not be stopped after its ${execution.wallMs} ms.`);
-    this.#deadline = setTimeout(overdue, Math.max(1, leftMs) + HOST_LIMITS.stopGraceMs);
+    this.#deadline = setTimeout(() => this.#overdue(execution), Math.max(1, leftMs) + HOST_LIMITS.stopGraceMs);
+  }
+
+  /** A host that has still to start has not had the cell's time yet: the time counts from when it is ready. */
+  #overdue(execution: Execution): void {
+    if (this.#powers.ready()) {
+      this.#powers.overdue(`The cell could not be stopped after its ${execution.wallMs} ms.`);
+      return;
+    }
+    execution.startedMs = this.#powers.monotonicMs();
+    this.#armDeadline();
   }
 
   /** Time that counts against the cell's wall limit. */

@@ -48,6 +48,11 @@ export class SessionIsolate implements IsolateOwner {
     this.#link = this.#pool.open(cordon, spec, this.#quarantined, this);
   }
 
+  /** Whether its host has started. */
+  get ready(): boolean {
+    return this.#link?.ready ?? false;
+  }
+
   run(cell: number, source: string, limits: CellLimits): void {
     this.#link?.send({ kind: 'cell.run', cell, source, limits });
   }

@@ -12,6 +12,8 @@ export const SESSION_LIMITS = {
   inputsMax: 100,
   inputTextBytesMax: 1024 * 1024,
   namesMax: 1000,
+  /** Of all clients together: an isolate takes 1.3 MB, so these take less than 7 GB before they hold anything. */
+  sessionsMax: 5000,
   /** A session that nobody has used or watched for so long is closed: its client is not coming back. */
   idleMsMax: 24 * 60 * 60 * 1000,
   idleLookMs: 60 * 1000,

@@ -31,8 +31,11 @@ export class SessionRegistry {
   readonly #lastUsedMs = new Map<string, number>();
   readonly #idleLook: NodeJS.Timeout;
 
-  constructor(powers: SessionPowers) {
-    this.#powers = powers;
+  constructor(powers: Omit<SessionPowers, 'violated'>) {
+    this.#powers = {
+      ...powers,
+      violated: (session) => this.close(session, 'its code tried to break out of the sandbox'),
+    };
     this.#idleLook = setInterval(() => this.closeIdle(), SESSION_LIMITS.idleLookMs);
     this.#idleLook.unref();
   }
@@ -40,6 +43,10 @@ export class SessionRegistry {
   /** Fails with LIMIT_DENIED, CAPABILITY_DENIED, or BUSY where the client has as many sessions as its level allows. */
   create(principal: Principal, { level, asked, ...request }: SessionRequest): Session {
     const { sessionsMax } = levelOf(this.#powers.policy(), level).limits;
+    if (this.#sessions.size >= SESSION_LIMITS.sessionsMax) {
+      const message = `This daemon has ${SESSION_LIMITS.sessionsMax} sessions open, its limit; close some first.`;
+      throw new Fault('BUSY', message, { sessionsMax: SESSION_LIMITS.sessionsMax });
+    }
     if (this.#countOf(principal) >= sessionsMax) {
       throw new Fault(
         'BUSY',

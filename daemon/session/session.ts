@@ -10,7 +10,7 @@ import type { LevelName, Policy } from '../../policies/policy.ts';
 import type { CellOutcome, CellUsage } from '../../sandbox/protocol.ts';
 import type { Audit } from '../audit/audit-log.ts';
 import { denied, type Gate } from '../capabilities/gate.ts';
-import { capabilityNamed } from '../capabilities/registry.ts';
+import { capabilityOfGlobal } from '../capabilities/registry.ts';
 import { Fault } from '../fault.ts';
 import type { HostPool, IsolateLoss } from '../hosts/host-pool.ts';
 import type { EventQueue } from '../transport/event-queue.ts';
@@ -31,6 +31,8 @@ export interface SessionPowers {
   readonly policy: () => Policy;
   readonly nowMs: () => number;
   readonly monotonicMs: () => number;
+  /** Its host broke the protocol while it ran code: the session is to be ended. */
+  readonly violated: (session: Session) => void;
   /** An execution has ended, for the daemon's figures. */
   readonly executed: () => void;
 }
@@ -109,6 +111,7 @@ export class Session {
       limits: () => this.#grant.limits,
       emit: (event) => this.#emit(event),
       run: (execution) => this.#run(execution),
+      ready: () => this.#isolate.ready,
       overdue: (message) => this.#isolate.killHost(message),
     });
   }
@@ -180,8 +183,9 @@ export class Session {
   }
 
   #denialOf(name: string): Fault | undefined {
-    if (capabilityNamed(name) === undefined || this.#capabilities.has(name)) return undefined;
-    return denied(this.#powers.policy(), this.#grant.level, name);
+    const capability = capabilityOfGlobal(name);
+    if (capability === undefined || this.#capabilities.has(capability)) return undefined;
+    return denied(this.#powers.policy(), this.#grant.level, capability);
   }
 
   /** Stops the running cell, or takes a waiting one out of the queue; false where there is no such cell. */
@@ -279,11 +283,13 @@ export class Session {
     this.#emit({ kind: 'session.lost', code, message });
     if (execution === undefined) this.#loss = message;
     else this.#cells.finish({ status: 'error', error: plainError(code, message, { stateLost }) });
+    if (code === 'SECURITY_VIOLATION') this.#powers.violated(this);
   }
 
   /** A cell that had to be ended with its host broke a limit; one whose host just died brought it down. */
   #lossCode(loss: IsolateLoss, execution: Execution | undefined): FaultCode {
     if (loss.by === 'memory') return 'MEMORY_EXCEEDED';
+    if (loss.by === 'breach' && loss.culprit) return 'SECURITY_VIOLATION';
     if (!loss.culprit || execution === undefined) return 'SESSION_LOST';
     if (loss.by === 'host') return 'HOST_CRASHED';
     return this.#cells.usedMs(execution) >= execution.wallMs ? 'TIMED_OUT' : 'CPU_EXCEEDED';
@@ -320,6 +326,7 @@ export class Session {
     this.#capabilities = new Set(grant.grants.keys());
     this.#end('INTERRUPTED', 'The session was moved to another level while the cell was running.');
     this.#openIsolate();
+    this.#emit({ kind: 'session.reset' });
     this.#emit({ kind: 'session.level', level });
   }
 

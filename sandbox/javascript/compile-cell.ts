@@ -18,7 +18,8 @@ export interface CompiledCell {
   readonly declared: readonly { readonly name: string; readonly kind: DeclarationKind }[];
   /** The names the cell assigns to and does not declare, of which a session may have made constants. */
   readonly assigned: readonly string[];
-  originalPosition(position: Position): Position;
+  /** Undefined for what stands below the last line of the source: it was put there to call the cell. */
+  originalPosition(position: Position): Position | undefined;
 }
 
 const strictDirective = '"use strict";';
@@ -32,6 +33,7 @@ export function compileCell(
   options: { readonly objectLiterals: boolean; readonly constants: ReadonlySet<string> },
 ): CompiledCell {
   const cell = parseCell(source, options.objectLiterals);
+  let lines: number | undefined;
   const edits = new SourceEdits(source);
   const top = topLevel(source, cell, edits);
   const hoisted = hoistedNames(top.statements, cell.strict);
@@ -49,6 +51,8 @@ export function compileCell(
     assigned,
     originalPosition: (position) => {
       if (edited === undefined) return position;
+      lines ??= source.split('\n').length;
+      if (position.line > lines) return undefined;
       return positionAt(source, edited.originalOffset(offsetAt(edited.text, position)));
     },
   };

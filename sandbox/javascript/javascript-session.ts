@@ -163,8 +163,7 @@ export class JavaScriptSession implements HostSession {
     this.#stoppingBackground = true;
     void this.#isolate.terminate().then((alive) => {
       this.#stoppingBackground = false;
-      if (alive) this.#endBackground();
-      else
+      if (!alive)
         this.#lose('stuck', 'What ended cells had left behind runs in code of the engine that cannot be interrupted.');
     });
   }

@@ -32,8 +32,11 @@ export interface PreparedCell {
   readonly helpers: readonly string[];
   /** Whether it writes to names that it does not declare. */
   readonly assigns: boolean;
-  /** Where a position in any of the scripts, 1-based as V8 prints it, stands in the user's source. */
-  originalPosition(line: number, column: number): Position;
+  /**
+   * Where a position in any of the scripts, 1-based as V8 prints it, stands in the user's source; undefined where that is no
+   * text of the user's.
+   */
+  originalPosition(line: number, column: number): Position | undefined;
 }
 
 export type Preparation =
@@ -121,7 +124,10 @@ function typescriptOutcome(source: string, constants: ReadonlySet<string>): Outc
 function fromTypescript(compiled: CompiledCell, transpiled: Transpiled & { ok: true }): CompiledCell {
   return {
     ...compiled,
-    originalPosition: (position) => transpiled.originalPosition(compiled.originalPosition(position)),
+    originalPosition: (position) => {
+      const found = compiled.originalPosition(position);
+      return found === undefined ? undefined : transpiled.originalPosition(found);
+    },
   };
 }
 

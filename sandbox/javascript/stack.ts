@@ -2,7 +2,8 @@
 
 export interface CellSource {
   readonly source: string;
-  originalPosition(line: number, column: number): { line: number; column: number };
+  /** Undefined where the position is none of the user's text. */
+  originalPosition(line: number, column: number): { line: number; column: number } | undefined;
 }
 
 export interface UserStack {
@@ -11,6 +12,7 @@ export interface UserStack {
 }
 
 const FRAMES_MAX = 50;
+const CELL_LEVEL: ReadonlySet<string> = new Set(['eval', 'Object.eval', 'async eval', 'async <anonymous>']);
 const LOCATION = /cell:(\d{1,9}):(\d{1,9}):(\d{1,9})\)?$/;
 
 /**
@@ -46,7 +48,10 @@ function userFrame(text: string, cellSource: (cell: number) => CellSource | unde
   if (match === null) return undefined;
   const cell = Number(match[1]);
   const generated = { line: Number(match[2]), column: Number(match[3]) };
-  const { line, column } = cellSource(cell)?.originalPosition(generated.line, generated.column) ?? generated;
+  const source = cellSource(cell);
+  const original = source === undefined ? generated : source.originalPosition(generated.line, generated.column);
+  if (original === undefined) return undefined;
+  const { line, column } = original;
   const open = text.indexOf(' (', 7);
   const name = open === -1 ? '' : functionName(text.slice(7, open));
   return { name, location: `cell:${cell}:${line}:${column}`, position: { cell, line, column } };
@@ -54,7 +59,7 @@ function userFrame(text: string, cellSource: (cell: number) => CellSource | unde
 
 /** The cell's own level is called `eval` by V8, because that is how a cell is run. */
 function functionName(name: string): string {
-  return name === 'eval' || name === 'Object.eval' || name === 'async <anonymous>' ? '' : name;
+  return CELL_LEVEL.has(name) ? '' : name;
 }
 
 /** The line at fault and a caret under the column, or undefined where the source has no such line. */

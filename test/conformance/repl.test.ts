@@ -76,7 +76,6 @@ for (const { id, lang, cells, level, allowErrorIn = [], control, ...rest } of ca
     } else if ('value' in expect) t.deepEqual(last.value, { kind: 'json', json: expect.value });
     if (expect.stdout !== undefined) t.is(last.output.stdout, expect.stdout);
     if (id === 'js-val-stdout-order') t.is(last.output.stderr, '2\n');
-    await file.client.call('session.close', { sessionId: session.sessionId });
   });
 }
 

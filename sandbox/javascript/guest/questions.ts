@@ -3,8 +3,8 @@ import type { Marshal } from './marshal.ts';
 import type { GuestNamespace } from './namespace.ts';
 
 export interface GuestQuestions {
-  /** JSON of `[{name, kind, type, preview}]`. */
-  list(): string;
+  /** JSON of `[{name, kind, type, preview}]`; without looking at any value where `previews` is false. */
+  list(previews: boolean): string;
   /** The outcome's JSON, or '' where there is no such name. */
   get(name: string): string;
   /** Merges the members of a JSON object; answers JSON of the names. */
@@ -63,7 +63,7 @@ export function makeQuestions(
   }
 
   return {
-    list() {
+    list(previews) {
       const names = namespace.names();
       let json = '[';
       for (let i = 0; i < names.length && i < NAMES_MAX; i++) {
@@ -71,8 +71,12 @@ export function makeQuestions(
         const property = describe(global, name);
         if (property === undefined) continue;
         const isData = 'value' in property;
-        const preview = isData ? inspectValue(property.value, { depth: 0, maxLength: 200 }) : '[Getter]';
-        const type = isData ? marshal.typeName(property.value) : 'accessor';
+        const preview = !previews
+          ? '…'
+          : isData
+            ? inspectValue(property.value, { depth: 0, maxLength: 200 })
+            : '[Getter]';
+        const type = !previews ? 'unknown' : isData ? marshal.typeName(property.value) : 'accessor';
         json += `${json === '[' ? '' : ','}{"name":${marshal.quote(name)},"kind":${marshal.quote(kind)},"type":${marshal.quote(type)},"preview":${marshal.quote(preview)}}`;
       }
       return `${json}]`;

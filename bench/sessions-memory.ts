@@ -1,0 +1,91 @@
+/**
+ * What does an idle session cost in memory, and do 1,000 sessions executing at once all finish?
+ *
+ * Memory is resident memory of the hosts, read by the daemon's own watchdog. Idle: each session has run one `1+1`; the memory of
+ * its hosts above that of as many empty ones, divided by the sessions. Busy: every session computes for about 20 ms of CPU, all of
+ * them sent at once; the last row is a `1+1` in new sessions meanwhile. Does not measure: the daemon's own share for an idle
+ * session, heaps that have grown, sessions at different levels.
+ */
+import { readFileSync } from 'node:fs';
+import { type BenchDaemon, startDaemon } from './bench-daemon.ts';
+import { type Question, type Row, time, timingRow } from './measure.ts';
+
+const MIB = 1024 * 1024;
+const BUSY = '{ let sum = 0; for (let i = 0; i < 10_000_000; i++) sum = (sum + i * i) % 1009; sum }';
+
+function residentMiB(pid: number): number {
+  const pages = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]);
+  return (pages * 4096) / MIB;
+}
+
+async function hostPids({ admin }: BenchDaemon, taken: boolean): Promise<number[]> {
+  const { hosts } = await admin.call('daemon.stats', {});
+  return hosts.filter(({ isolates }) => isolates > 0 === taken).map(({ pid }) => pid);
+}
+
+async function idle(daemon: BenchDaemon, count: number): Promise<{ row: Row; sessions: string[] }> {
+  const { client } = daemon;
+  const sessions: string[] = [];
+  const openOne = async (): Promise<void> => {
+    const sessionId = await client.open();
+    await client.run(sessionId, '1+1');
+    sessions.push(sessionId);
+  };
+  await openOne();
+  const [empty = 0] = (await hostPids(daemon, false)).map(residentMiB);
+  for (let i = 1; i < count; i++) await openOne();
+  const taken = (await hostPids(daemon, true)).map(residentMiB);
+  const above = taken.reduce((sum, mib) => sum + mib - empty, 0);
+  const row: Row = {
+    question: `idle session (${count})`,
+    unit: 'MiB',
+    median: above / count,
+    p99: null,
+    bare: null,
+    target: 2,
+  };
+  return { row, sessions };
+}
+
+async function busy(daemon: BenchDaemon, sessions: readonly string[], probes: number): Promise<readonly Row[]> {
+  const { client } = daemon;
+  let running = sessions.length;
+  const startedMs = performance.now();
+  const all = Promise.all(
+    sessions.map(async (sessionId) => {
+      await client.run(sessionId, BUSY);
+      running--;
+    }),
+  );
+  const meanwhile = await time(probes, async () => {
+    const sessionId = await client.open();
+    await client.run(sessionId, '1+1');
+  });
+  const stillRunning = running;
+  const resident = [...(await hostPids(daemon, true)), daemon.pid].map(residentMiB).reduce((sum, mib) => sum + mib, 0);
+  await all;
+  const finishedMs = performance.now() - startedMs;
+  const figure = (question: string, unit: Row['unit'], value: number, target: number | null): Row => ({
+    question,
+    unit,
+    median: value,
+    p99: null,
+    bare: null,
+    target,
+  });
+  return [
+    figure(`${sessions.length} sessions at once, all finished after`, 'ms', finishedMs, null),
+    figure('resident memory of daemon and hosts meanwhile', 'MiB', resident, 3072),
+    timingRow(`new session and 1+1 meanwhile (${stillRunning} still running at the end)`, meanwhile, null, 1000),
+  ];
+}
+
+export const sessionsMemory: Question = {
+  name: 'sessions-memory',
+  async run(size) {
+    await using daemon = await startDaemon();
+    const [count, probes] = size === 'full' ? [1000, 50] : [4, 2];
+    const { row, sessions } = await idle(daemon, count);
+    return [row, ...(await busy(daemon, sessions, probes))];
+  },
+};
