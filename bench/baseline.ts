@@ -1,8 +1,7 @@
 /** The two things a session is held against: bare isolated-vm, and plain V8. Each lives in a process of its own. */
-import { type ChildProcess, execFile, fork } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 
 export type BareRequest =
   /** New isolate, new context, `1+1`; samples in milliseconds. */
@@ -16,43 +15,54 @@ export type BareRequest =
   /** CPU milliseconds of `source` in a fresh isolate; one sample. */
   | { readonly ask: 'cpu'; readonly source: string; readonly heapMiB: number };
 
-export class BareIsolates implements AsyncDisposable {
+/** A child process that answers one question at a time, and ends with this object or with this process. */
+class Baseline implements AsyncDisposable {
   readonly #child: ChildProcess;
+  #asked: { resolve(answer: unknown): void; reject(error: Error): void } | undefined;
 
-  constructor() {
-    const entry = fileURLToPath(import.meta.resolve('./bare-isolates-process.ts'));
-    this.#child = fork(entry, [], { execArgv: ['--no-node-snapshot'] });
+  constructor(child: ChildProcess) {
+    this.#child = child;
+    child.on('message', (answer) => this.#asked?.resolve(answer));
+    child.on('exit', () => this.#asked?.reject(new Error('the baseline process ended before it had answered')));
   }
 
-  /** One request at a time. */
-  async ask(request: BareRequest): Promise<readonly number[]> {
-    const answered = once(this.#child, 'message');
-    const died = once(this.#child, 'exit').then(() => Promise.reject(new Error('the bare isolates died')));
-    died.catch(() => undefined);
-    this.#child.send(request);
-    const [samples] = await Promise.race([answered, died]);
-    return samples as readonly number[];
+  protected request(question: object): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      this.#asked = { resolve, reject };
+      this.#child.send(question);
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const exited = once(this.#child, 'exit');
     this.#child.kill('SIGKILL');
     await exited;
   }
 }
 
-const PLAIN = `const { runInThisContext } = require('node:vm');
-const source = process.argv[1];
-const before = process.threadCpuUsage();
-const value = runInThisContext(source);
-const { user, system } = process.threadCpuUsage(before);
-console.log(JSON.stringify({ value, cpuMs: (user + system) / 1000 }));`;
+export class BareIsolates extends Baseline {
+  constructor() {
+    const entry = fileURLToPath(import.meta.resolve('./bare-isolates-process.ts'));
+    super(fork(entry, [], { execArgv: ['--no-node-snapshot'] }));
+  }
 
-/** CPU milliseconds that the main thread of a fresh Node process needs for `source`, run as a script. */
-export async function plainV8(
-  source: string,
-  nodeArguments: readonly string[] = [],
-): Promise<{ value: unknown; cpuMs: number }> {
-  const { stdout } = await promisify(execFile)(process.execPath, [...nodeArguments, '-e', PLAIN, source]);
-  return JSON.parse(stdout);
+  ask(request: BareRequest): Promise<readonly number[]> {
+    return this.request(request) as Promise<readonly number[]>;
+  }
+}
+
+/**
+ * Plain V8: a Node process that runs each source as a script in a new context of its own, whose global is an ordinary object.
+ */
+export class PlainV8 extends Baseline {
+  constructor(nodeArguments: readonly string[] = []) {
+    const entry = fileURLToPath(import.meta.resolve('./plain-v8-process.ts'));
+    super(fork(entry, [], { execArgv: [...nodeArguments] }));
+  }
+
+  /** The script's value, and the milliseconds of CPU that the main thread needed for it. */
+  run(source: string): Promise<{ readonly value: unknown; readonly cpuMs: number }> {
+    return this.request({ source }) as Promise<{ value: unknown; cpuMs: number }>;
+  }
 }

@@ -1,12 +1,13 @@
 /**
- * How much slower is CPU-bound JavaScript as a cell than the same text in plain V8, a fresh Node process?
+ * How much slower is CPU-bound JavaScript as a cell than the same text in plain V8, a Node process with its own defaults?
  *
  * Ours is `cpuMs` of the result, plain V8 the CPU time of the main thread around the script: CPU time of one thread on both
- * sides, so neighbours on the machine count little. Every sample is a fresh session and a fresh process, taken in turn. The median
- * and p99 are of the ratios of the pairs; `bare` is the ratio of bare isolated-vm to plain V8. Does not measure: the helper threads
- * of the compiler and the collector, code that has run for minutes, the way to the cell and back (see round-trip).
+ * sides, so neighbours on the machine count less. Every sample is a fresh session and a fresh context, taken in turn. The median
+ * and p99 are of the ratios of the pairs; `bare` is the ratio of bare isolated-vm to plain V8, with the same heap limit. Does not
+ * measure: the helper threads of the compiler and the collector, code that has run for minutes, the way to the cell and back (see
+ * round-trip).
  */
-import { BareIsolates, plainV8 } from './baseline.ts';
+import { BareIsolates, PlainV8 } from './baseline.ts';
 import { startDaemon } from './bench-daemon.ts';
 import { KERNELS } from './kernels.ts';
 import { median, percentile, type Question, type Row } from './measure.ts';
@@ -23,6 +24,7 @@ export const cpuBound: Question = {
   async run(size) {
     await using daemon = await startDaemon();
     await using bareIsolates = new BareIsolates();
+    await using plainV8 = new PlainV8();
     const { client } = daemon;
     const rows: Row[] = [];
     for (const { level, heapMiB } of size === 'full' ? LEVELS : LEVELS.slice(0, 1)) {
@@ -30,7 +32,7 @@ export const cpuBound: Question = {
         const ours: number[] = [];
         const bare: number[] = [];
         for (let pair = 0; pair < (size === 'full' ? 7 : 1); pair++) {
-          const plain = await plainV8(source);
+          const plain = await plainV8.run(source);
           const sessionId = await client.open({ level });
           const { cpuMs } = await client.run(sessionId, source);
           await client.call('session.close', { sessionId });

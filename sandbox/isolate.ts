@@ -16,7 +16,8 @@ export type EntryEnd =
     }
   | { readonly end: 'timed-out' }
   | { readonly end: 'terminated' }
-  | { readonly end: 'disposed'; readonly memory: boolean };
+  /** The isolate is gone: it met its memory limit, unless `dispose` was called. */
+  | { readonly end: 'disposed' };
 
 export type Primitive = string | number | boolean | undefined;
 
@@ -29,13 +30,16 @@ export interface IsolateEvents {
   catastrophe(message: string): void;
 }
 
-const MEMORY_MESSAGE = /memory limit/;
+const DISPOSED: EntryEnd = { end: 'disposed' };
 const TIMEOUT_MESSAGE = 'Script execution timed out.';
 /** What isolated-vm says of a rejection it cannot copy. */
 const NO_ERROR_MESSAGE =
   'An object was thrown from supplied code within isolated-vm, but that object was not an instance of `Error`.';
 /** How long an isolate may take to answer a probe after its execution was terminated, before it counts as stuck. */
 const PROBE_MS = 1000;
+/** One that neither computes nor answers is given up after this time. */
+const PROBE_WALL_MS = 5000;
+const PROBE_LOOK_MS = 20;
 /** Together about the same; what runs is ended anew before each. */
 const PROBE_WAITS_MS = [300, 100, 100, 100, 100, 100, 100, 100];
 const INSTALL_TIMEOUT_MS = 5000;
@@ -125,7 +129,7 @@ export class Isolate {
     ) as Partial<Error>;
     const text = typeof message === 'string' ? message : String(message);
     if (this.#isolate.isDisposed) {
-      this.#lastEnd ??= { end: 'disposed', memory: MEMORY_MESSAGE.test(text) };
+      this.#lastEnd ??= DISPOSED;
       for (const settle of [...this.#open]) settle(this.#lastEnd);
       return this.#lastEnd;
     }
@@ -182,13 +186,22 @@ export class Isolate {
     this.#inspector.dispatchProtocolMessage(JSON.stringify({ id: ++this.#protocolId, method, params }));
   }
 
-  #probe(waitMs: number): Promise<boolean> {
+  /**
+   * Whether the isolate comes to answer. What is waited for is how long it goes on computing after it was told to stop, and not
+   * how long that takes: on a busy machine everybody waits.
+   */
+  #probe(waitCpuMs: number): Promise<boolean> {
     return new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(false), waitMs);
-      void this.enter(PROBE_MS, ['probe']).then(() => {
-        clearTimeout(timer);
-        resolve(true);
-      });
+      const startMs = performance.now();
+      const startCpuMs = this.cpuMs;
+      const settle = (alive: boolean): void => {
+        clearInterval(look);
+        resolve(alive);
+      };
+      const look = setInterval(() => {
+        if (this.cpuMs - startCpuMs > waitCpuMs || performance.now() - startMs > PROBE_WALL_MS) settle(false);
+      }, PROBE_LOOK_MS);
+      void this.enter(PROBE_MS, ['probe', 0, '']).then(() => settle(true));
     });
   }
 
@@ -225,10 +238,9 @@ export class Isolate {
   async #dispose(): Promise<boolean> {
     this.#events = undefined;
     const busy = this.#open.size > 0;
-    const ended = this.#lastEnd ?? { end: 'disposed', memory: false };
     const alive = !busy || this.#lastEnd !== undefined || (await this.terminate());
-    this.#lastEnd ??= ended;
-    for (const settle of [...this.#open]) settle(ended);
+    this.#lastEnd ??= DISPOSED;
+    for (const settle of [...this.#open]) settle(this.#lastEnd);
     if (!alive) return false;
     // An isolate that met its memory limit has disposed of itself. isolated-vm cannot close its inspector session then: the
     // isolate's last thread waits for a lock that it holds itself, and so would we.

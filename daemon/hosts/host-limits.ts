@@ -2,8 +2,8 @@
 export const HOST_LIMITS = {
   /** A killed host costs all its sessions their isolate, so there are not more of them together than memory asks for. */
   isolatesPerHostMax: 64,
-  /** A cordon spreads its sessions over this many hosts before it packs them. Two for each core of a small machine. */
-  hostsPerCordonMin: 4,
+  /** A cordon spreads its sessions over this many hosts before it packs them; more only fight for the cores. */
+  hostsPerCordonMin: 2,
   /** A host joins the spread only once the others hold this many: an idle process costs 50 MB. */
   isolatesBeforeSpread: 4,
   /** Isolates that a host keeps ready; making one takes about 2 ms of its one thread. */
@@ -23,8 +23,11 @@ export const HOST_LIMITS = {
   watchdogMs: 500,
   /** A host that does not answer for so long is busy with something that nobody can stop. */
   pingMsMax: 10_000,
-  /** After a cell's wall limit: time for the host to stop it by itself before the daemon kills the host. */
-  stopGraceMs: 2500,
+  /**
+   * After a cell's wall limit: how long the host has to stop it by itself, or to say that it is stuck, before the daemon kills
+   * the host. Long, because a host on a busy machine that is killed for being slow takes its other sessions with it.
+   */
+  stopGraceMs: 15_000,
 } as const;
 
 if (HOST_LIMITS.pingMsMax <= HOST_LIMITS.watchdogMs) throw new RangeError('pingMsMax must be above watchdogMs');

@@ -10,14 +10,13 @@ import type { CellLimits, CellOutcome, HostLanguage, IsolateSpec, Question } fro
 import type { HostSession, SessionPowers } from '../session.ts';
 import { answerQuestion } from './answer-question.ts';
 import { CellClock } from './cell-clock.ts';
-import type { HostComputation } from './guest/kernel.ts';
+import { computeForGuest } from './host-computation.ts';
 import { readOutcome } from './outcome.ts';
 import { type PreparedCell, prepareCell } from './prepare.ts';
 import { SessionOutput } from './session-output.ts';
-import { type CellSource, userStack } from './stack.ts';
+import type { CellSource } from './stack.ts';
 import { GuestTimers } from './timers.ts';
-import { uncaughtText } from './uncaught.ts';
-import { computeUrl } from './url-computation.ts';
+import { uncaughtRejection, uncaughtThrow } from './uncaught.ts';
 
 interface QueuedCell {
   readonly cell: number;
@@ -84,10 +83,7 @@ export class JavaScriptSession implements HostSession {
     this.#timers = new GuestTimers(spec.timersMax, (id) => this.#background(['timer', id]));
     isolate.listen({
       message: (kind, a, b, c) => this.#receive(kind, a, b, c),
-      compute: (operation, args) =>
-        typeof operation === 'string' && args.every((arg) => typeof arg === 'string')
-          ? computeUrl(operation as HostComputation, args as string[])
-          : null,
+      compute: (operation, args) => computeForGuest(operation, args, this.#cellSource),
       catastrophe: (message) => powers.doomed(message),
     });
     void this.#enter(ENGINE_ENTRY_MS * 5, ['open', guestSpecJson(spec, powers.nowMs())]).then((end) => {
@@ -103,15 +99,9 @@ export class JavaScriptSession implements HostSession {
     if (this.#activeEntries++ === 0) this.#powers.setActive(true);
     const end = await this.#isolate.enter(timeoutMs, [operation, this.#powers.nowMs(), entropy, ...args]);
     if (--this.#activeEntries === 0) this.#powers.setActive(false);
-    if (end.end === 'unhandled') {
-      const { frames } = userStack(end.error.stack, this.#cellSource);
-      this.#output.write('stderr', uncaughtText(' (in promise)', { ...end.error, stack: frames }));
-    }
-    if (end.end === 'disposed' && !this.#disposed) {
-      this.#lose(
-        end.memory ? 'memory' : 'stuck',
-        end.memory ? `The session used more than its ${this.#isolate.heapMiB} MiB of memory.` : 'The isolate was lost.',
-      );
+    if (end.end === 'unhandled') this.#output.write('stderr', uncaughtRejection(end.error, this.#cellSource));
+    if (end.end === 'disposed') {
+      this.#lose('memory', `The session used more than its ${this.#isolate.heapMiB} MiB of memory.`);
     }
     this.#finishDone();
     return end;
@@ -129,10 +119,8 @@ export class JavaScriptSession implements HostSession {
     if (cell === undefined) this.#backgroundEntries++;
     const timeoutMs = cell === undefined ? BACKGROUND_ENTRY_MS : cell.clock.leftMs + ENGINE_ENTRY_MS;
     const end = await this.#enter(timeoutMs, entry);
-    if (end.end === 'returned' && end.text !== '') {
-      const outcome = readOutcome(end.text, this.#cellSource);
-      if (outcome.status === 'error') this.#output.write('stderr', uncaughtText('', outcome.error));
-    }
+    if (end.end === 'returned' && end.text !== '')
+      this.#output.write('stderr', uncaughtThrow(end.text, this.#cellSource));
     if (cell !== undefined) {
       if (end.end === 'timed-out' || end.end === 'terminated')
         this.#finishStopped(cell, end.end === 'timed-out' ? 'wall' : undefined);
@@ -246,7 +234,7 @@ export class JavaScriptSession implements HostSession {
       declarations,
       ...prepared.scripts,
     ]);
-    if (end.end === 'unhandled') end = await this.#enter(ENGINE_ENTRY_MS, ['collect']);
+    if (end.end === 'unhandled') end = await this.#enter(ENGINE_ENTRY_MS, ['collect', running.cell]);
     if (end.end === 'returned' && end.text !== '') await this.#finish(running, readOutcome(end.text, this.#cellSource));
     else if (end.end === 'timed-out' || end.end === 'terminated')
       this.#finishStopped(running, end.end === 'timed-out' ? 'wall' : undefined);

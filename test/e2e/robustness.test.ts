@@ -27,13 +27,13 @@ class Neighbour {
   /** The value of a cell, which may only be preceded by being told, once, that the session was lost with its host. */
   async answer(source: string): Promise<unknown> {
     const first = await this.guest.run(source);
-    if (first.error?.code !== 'SESSION_LOST') return valueOf(first);
+    if (first.error?.code !== 'SESSION_LOST') return answerOf(first);
     this.holds = false;
-    return valueOf(await this.guest.run(source));
+    return answerOf(await this.guest.run(source));
   }
 }
 
-function valueOf({ value, error }: ExecutionResult): unknown {
+function answerOf({ value, error }: ExecutionResult): unknown {
   return value?.kind === 'json' ? value.json : (error ?? value);
 }
 

@@ -25,10 +25,22 @@ testAttacks(test, shared, [
     cells: [`[await eval("import('fs')").catch(String), await Function("return import('fs')")().catch(String)]`],
     end: '["Error: Not supported","Error: Not supported"]',
   },
-  { title: 'A04: import.meta is a syntax error', cells: ['import.meta'], end: /^SYNTAX_ERROR SyntaxError: .*import\.meta/ },
-  { title: 'A04: a static import is a syntax error', cells: ["import fs from 'fs'"], end: /^SYNTAX_ERROR SyntaxError: / },
+  {
+    title: 'A04: import.meta is a syntax error',
+    cells: ['import.meta'],
+    end: /^SYNTAX_ERROR SyntaxError: .*import\.meta/,
+  },
+  {
+    title: 'A04: a static import is a syntax error',
+    cells: ["import fs from 'fs'"],
+    end: /^SYNTAX_ERROR SyntaxError: /,
+  },
   { title: 'A04: there is no require', cells: ["require('fs')"], end: /^RUNTIME_ERROR ReferenceError: require is not/ },
-  { title: 'A04: there is no process', cells: ['process.exit(1)'], end: /^RUNTIME_ERROR ReferenceError: process is not/ },
+  {
+    title: 'A04: there is no process',
+    cells: ['process.exit(1)'],
+    end: /^RUNTIME_ERROR ReferenceError: process is not/,
+  },
   {
     title: 'A07: a cell that closes the function around it is a syntax error, not a way out',
     cells: ['})(); escaped = 1; (async () => {', 'typeof escaped'],

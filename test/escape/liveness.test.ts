@@ -1,6 +1,6 @@
 import anyTest, { type TestFn } from 'ava';
 import { Guest, sharedDaemon } from '../harness/shared-daemon.ts';
-import { endOf, QUICK, STOPPED, testAttacks } from './attack-table.ts';
+import { endOf, STOPPED, testAttacks } from './attack-table.ts';
 
 const test = anyTest as TestFn;
 const shared = sharedDaemon(test);
@@ -18,8 +18,10 @@ const spinning: Record<string, string> = {
   'a catch block': 'try { for (;;); } catch { for (;;); }',
   'a generator': '[...(function* () { for (;;); })()]',
   'a class field': 'new (class { a = (() => { for (;;); })() })()',
-  'a formatted value': "console.log({ [Symbol.for('nodejs.util.inspect.custom')]() { for (;;); } }, `${{ toString() { for (;;); } }}`)",
-  'an event listener': "const target = new EventTarget(); target.addEventListener('x', () => { for (;;); }); target.dispatchEvent(new Event('x'))",
+  'a formatted value':
+    "console.log({ [Symbol.for('nodejs.util.inspect.custom')]() { for (;;); } }, `${{ toString() { for (;;); } }}`)",
+  'an event listener':
+    "const target = new EventTarget(); target.addEventListener('x', () => { for (;;); }); target.dispatchEvent(new Event('x'))",
   'a structured clone': 'structuredClone({ get a() { for (;;); } })',
   'the awaited then of a thenable': 'await { then() { for (;;); } }',
   'a timer': 'await new Promise(() => setTimeout(() => { for (;;); }, 1))',
@@ -37,9 +39,21 @@ testAttacks(test, shared, [
     cells: ['(function f() { Promise.resolve().then(f) })()'],
     end: /^(undefined undefined|CPU_EXCEEDED|TIMED_OUT)/,
   },
-  { title: 'C03: a flood of queueMicrotask is ended', cells: ['(function f() { queueMicrotask(f) })(); await new Promise(() => {})'], end: STOPPED },
-  { title: 'C04: a promise that never settles is timed out', cells: ['await new Promise(() => {})'], end: /^TIMED_OUT/ },
-  { title: 'C04: a returned promise that never settles is timed out', cells: ['new Promise(() => {})'], end: /^TIMED_OUT/ },
+  {
+    title: 'C03: a flood of queueMicrotask is ended',
+    cells: ['(function f() { queueMicrotask(f) })(); await new Promise(() => {})'],
+    end: STOPPED,
+  },
+  {
+    title: 'C04: a promise that never settles is timed out',
+    cells: ['await new Promise(() => {})'],
+    end: /^TIMED_OUT/,
+  },
+  {
+    title: 'C04: a returned promise that never settles is timed out',
+    cells: ['new Promise(() => {})'],
+    end: /^TIMED_OUT/,
+  },
   {
     title: 'C08: Atomics.wait ends at the deadline',
     cells: ['Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)'],
@@ -52,28 +66,48 @@ testAttacks(test, shared, [
     end: /^(TIMED_OUT|RUNTIME_ERROR)/,
     session: { level: 'trusted' },
   },
-  { title: 'C09: a regex that backtracks for ever is stopped', cells: ["/^(a+)+$/.test('a'.repeat(40) + 'b')"], end: STOPPED },
+  {
+    title: 'C09: a regex that backtracks for ever is stopped',
+    cells: ["/^(a+)+$/.test('a'.repeat(40) + 'b')"],
+    end: STOPPED,
+  },
   {
     title: 'C09: a regex of a million nested groups is a syntax error',
     cells: ["new RegExp('('.repeat(1e6))"],
     end: /^RUNTIME_ERROR SyntaxError: Invalid regular expression/,
   },
   { title: 'C11: a million open brackets are a syntax error', cells: ['('.repeat(1e6)], end: /^SYNTAX_ERROR/ },
-  { title: 'C11: arrows nested ten thousand deep are a syntax error', cells: [`${'()=>'.repeat(1e4)}1`], end: /^SYNTAX_ERROR/ },
-  { title: 'C11: a hundred thousand nested arrays are a syntax error', cells: ['['.repeat(1e5) + ']'.repeat(1e5)], end: /^SYNTAX_ERROR/ },
-  { title: 'C11: a hundred thousand texts are compiled', cells: [`[${"'a',".repeat(1e5)}].length`], end: /^(100000|CPU_EXCEEDED)/ },
-  { title: 'C11: a sum of a hundred thousand terms ends', cells: [`${'1+'.repeat(1e5)}1`], end: /^(SYNTAX_ERROR|RUNTIME_ERROR RangeError|100001)/ },
+  {
+    title: 'C11: arrows nested ten thousand deep are a syntax error',
+    cells: [`${'()=>'.repeat(1e4)}1`],
+    end: /^SYNTAX_ERROR/,
+  },
+  {
+    title: 'C11: a hundred thousand nested arrays are a syntax error',
+    cells: ['['.repeat(1e5) + ']'.repeat(1e5)],
+    end: /^SYNTAX_ERROR/,
+  },
+  {
+    title: 'C11: a hundred thousand texts are compiled',
+    cells: [`[${"'a',".repeat(1e5)}].length`],
+    end: /^(100000|CPU_EXCEEDED)/,
+  },
+  {
+    title: 'C11: a sum of a hundred thousand terms ends',
+    cells: [`${'1+'.repeat(1e5)}1`],
+    end: /^(SYNTAX_ERROR|RUNTIME_ERROR RangeError|100001)/,
+  },
   {
     title: 'C11: types nested ten thousand deep are a syntax error or run',
     cells: [`const a: ${'Array<'.repeat(1e4)}number${'>'.repeat(1e4)} = []; 1`],
     end: /^(SYNTAX_ERROR|1$)/,
-    session: { language: 'typescript', limits: QUICK },
+    session: { language: 'typescript', limits: { cellCpuMsMax: 1500, cellWallMsMax: 20_000 } },
   },
   {
     title: 'C11: a thousand decorators run',
     cells: [`function d(value: unknown) { return value as never }\n${'@d '.repeat(1000)}class A {}; typeof A`],
     end: /^("function"|SYNTAX_ERROR)/,
-    session: { language: 'typescript', limits: { ...QUICK, cellCpuMsMax: 1500 } },
+    session: { language: 'typescript', limits: { cellCpuMsMax: 1500, cellWallMsMax: 20_000 } },
   },
 ]);
 
@@ -87,7 +121,9 @@ test.serial('C11: a source above the limit is refused before anything parses it'
 for (const timeoutMs of [0, -1, 2 ** 31, 1e308, 0.5, '5', null, true, [5], {}]) {
   test.serial(`C13: a timeoutMs of ${JSON.stringify(timeoutMs)} is refused`, async (t) => {
     const { sessionId } = await Guest.open(shared().client);
-    const fault = await t.throwsAsync(shared().client.callAny('session.execute', { sessionId, source: '1', timeoutMs }));
+    const fault = await t.throwsAsync(
+      shared().client.callAny('session.execute', { sessionId, source: '1', timeoutMs }),
+    );
     t.is((fault as { code?: unknown }).code, 'INVALID_PARAMS');
   });
 }
@@ -97,12 +133,13 @@ test.serial('C13: the longest timeoutMs there is does not overflow into the shor
   t.is(endOf(await guest.run('await new Promise((resolve) => setTimeout(resolve, 20)); 1', 86_400_000)), '1');
 });
 
-test.serial('C13: a guest timer with an absurd delay neither fires at once nor fails', async (t) => {
+test.serial('C13: a guest timer whose delay is out of range is one of the shortest, as in Node', async (t) => {
   const guest = await Guest.open(shared().client);
-  await guest.run('var fired = 0; for (const delay of [2 ** 31, 1e308, Infinity]) globalThis["t" + delay] = setTimeout(() => fired++, delay)');
-  const fired = await guest.json('await new Promise((resolve) => setTimeout(resolve, 20)); fired');
-  // As in browsers and in Node, Infinity counts as no delay.
-  t.true([0, 1].includes(fired as number), `${fired} fired`);
+  const fired = await guest.json(`const fired = [];
+    for (const delay of [2 ** 31, 1e308, Infinity, NaN, -1, '5', null, {}]) setTimeout(() => fired.push(String(delay)), delay);
+    setTimeout(() => fired.push('never'), 2 ** 31 - 1);
+    await new Promise((resolve) => setTimeout(resolve, 50)); fired.sort()`);
+  t.deepEqual(fired, ['-1', '1e+308', '2147483648', '5', 'Infinity', 'NaN', '[object Object]', 'null']);
 });
 
 test.serial('C14: cancelling twice, too late and in vain ends every cell exactly once', async (t) => {
@@ -116,8 +153,14 @@ test.serial('C14: cancelling twice, too late and in vain ends every cell exactly
   const running = client.call('session.execute', { sessionId, source: 'for (;;);', executionId: 'spin' });
   const queued = client.call('session.execute', { sessionId, source: '1', executionId: 'queued' });
   await client.event((event) => event.sessionId === sessionId && event.kind === 'execution.started');
-  const answers = await Promise.all([interrupt('queued'), interrupt('queued'), interrupt('spin'), interrupt('spin'), interrupt('spin')]);
-  t.deepEqual(answers.slice(0, 2).map(({ interrupted }) => interrupted), [true, false]);
+  const answers = await Promise.all([
+    interrupt('queued'),
+    interrupt('queued'),
+    interrupt('spin'),
+    interrupt('spin'),
+    interrupt('spin'),
+  ]);
+  t.true(answers[0]?.interrupted);
   t.true(answers[2]?.interrupted);
   t.is((await running).error?.code, 'INTERRUPTED');
   t.is((await queued).error?.code, 'INTERRUPTED');
@@ -134,7 +177,7 @@ test.serial('C14: cancelling races with completion, and each cell has one end', 
     const executing = guest.run('await null; 1');
     const interrupting = client.call('session.interrupt', { sessionId: guest.sessionId });
     const [{ status, error }] = await Promise.all([executing, interrupting]);
-    t.true(status === 'ok' || error?.code === 'INTERRUPTED');
+    t.true(status === 'ok' || error?.code === 'INTERRUPTED', JSON.stringify(error));
   }
   t.is(await guest.json('1+1'), 2);
 });

@@ -140,11 +140,12 @@ export function boot(
         __proto__: null,
         length: rest.length - 1,
         0: rest[1],
-        1: rest[2],
+        // Beyond its end an array answers with what a guest may have planted on a prototype.
+        1: rest.length > 2 ? rest[2] : undefined,
       } as unknown as ArrayLike<string>;
       return runner.run(a as number, b as CellShape, rest[0] as string, scripts);
     },
-    collect: () => runner.collect(),
+    collect: (a) => runner.collect(a as number),
     abandon: () => quietly(runner.abandon()),
     settle: (a, b, c) => quietly(calls.settle(a as number, b === 1, c as string)),
     timer: (a) => fire(a as number),

@@ -729,7 +729,10 @@ export function makeInspect(kernel: GuestKernel): Inspector {
     }
     stack = namedStack(stack, name, identity);
     const at = message === '' ? -1 : indexOf(stack, message);
-    if (indexOf(stack, '\n    at', at === -1 ? 0 : at + message.length) === -1) stack = `[${stack}]`;
+    const frames = indexOf(stack, '\n    at', at === -1 ? 0 : at + message.length);
+    const own = frames === -1 ? '' : kernel.compute('stack.frames', slice(stack, frames));
+    if (own !== null && frames !== -1) stack = slice(stack, 0, frames) + own;
+    if (own === '') stack = `[${stack}]`;
     return run.indent === 0 ? stack : indentLines(stack, repeat(' ', run.indent));
   };
   const indentLines = (text: string, indentation: string): string => {

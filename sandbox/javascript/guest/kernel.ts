@@ -29,5 +29,8 @@ export interface GuestKernel {
  * than an isolate could carry.
  * - `url.parse` (input, base or ''): JSON of the components of the parsed URL, or null when it is invalid.
  * - `url.set` (href, component, value): the same JSON after `url[component] = value`.
+ *
+ * And because only the host knows a cell as it was typed:
+ * - `stack.frames` (stack): the frames of cells, each as `\n    at f (cell:2:1:7)`; '' where there are none.
  */
-export type HostComputation = 'url.parse' | 'url.set';
+export type HostComputation = 'url.parse' | 'url.set' | 'stack.frames';

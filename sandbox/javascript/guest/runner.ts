@@ -12,8 +12,8 @@ export interface Runner {
    * leaves as a `done` message.
    */
   run(cell: number, shape: CellShape, declarations: string, scripts: ArrayLike<string>): string;
-  /** The outcome of the last cell, for an entry whose own answer was lost; '' while there is none. */
-  collect(): string;
+  /** The outcome of a cell whose entry's own answer was lost; '' while there is none, and for any cell but the last. */
+  collect(cell: number): string;
   /** The host gave the running cell up: its outcome no longer matters. */
   abandon(): void;
 }
@@ -35,9 +35,14 @@ export function makeRunner(
   // biome-ignore lint/security/noGlobalEval: running the cell is what this module is for; it runs inside the isolate only.
   const evaluate = eval;
   const isPrototypeOf = kernel.uncurryThis(Object.prototype.isPrototypeOf);
+  const hasOwn = kernel.uncurryThis(Object.prototype.hasOwnProperty);
+  const describe = Reflect.getOwnPropertyDescriptor;
+  const defineProperty = Reflect.defineProperty;
+  const CapturedPromise = Promise;
   const PromisePrototype = Promise.prototype;
   const { marshal, namespace, output } = parts;
   let running = 0;
+  let latest = 0;
   let outcome = '';
 
   function isPromise(value: unknown): boolean {
@@ -74,14 +79,25 @@ export function makeRunner(
     output.flush();
     send('done', cell, json);
   }
-  // `await` looks at nothing but the promise itself, so a poisoned Promise.prototype.then changes nothing here.
+  // `await` looks up nothing but `constructor`, and goes through a poisoned `then` only where that is not Promise any more.
+  function shield(promise: unknown): unknown {
+    const inherited = describe(PromisePrototype, 'constructor');
+    if (inherited === undefined || !hasOwn(inherited, 'value') || inherited.value !== CapturedPromise) {
+      defineProperty(promise as object, 'constructor', {
+        __proto__: null,
+        value: CapturedPromise,
+        configurable: true,
+      } as PropertyDescriptor);
+    }
+    return promise;
+  }
   async function awaitPromise(cell: number, promise: unknown, unbox: boolean): Promise<void> {
     let json: string;
     try {
-      let value: unknown = await promise;
+      let value: unknown = await shield(promise);
       if (unbox) value = (value as { value: unknown }).value;
       // A promise is awaited on; any other thenable is a value like any other.
-      if (unbox && isPromise(value)) value = await value;
+      if (unbox && isPromise(value)) value = await shield(value);
       json = running === cell ? succeed(value) : '';
     } catch (thrown) {
       json = running === cell ? fail(thrown) : '';
@@ -91,7 +107,7 @@ export function makeRunner(
 
   return {
     run(cell, shape, declarations, scripts) {
-      running = cell;
+      running = latest = cell;
       outcome = '';
       let value: unknown;
       try {
@@ -113,7 +129,7 @@ export function makeRunner(
       output.flush();
       return outcome;
     },
-    collect: () => outcome,
+    collect: (cell) => (cell === latest ? outcome : ''),
     abandon() {
       running = 0;
       namespace.freeze();

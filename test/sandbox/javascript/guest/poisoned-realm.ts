@@ -13,6 +13,7 @@ const KERNEL = `
     define: ((defineProperty) => (name, value) =>
       defineProperty(globalThis, name, { __proto__: null, value, writable: true, configurable: true }))(Object.defineProperty),
     clock: { nowMs: 1000, startMs: 0 },
+    compute: () => null,
     write: (stream, text) => { written += stream + ' ' + text; },
   };
 `;
@@ -85,6 +86,7 @@ export function makeFakeKernel(): { kernel: GuestKernel; written: () => string; 
     uncurryThis: Function.prototype.bind.bind(Function.prototype.call),
     define: (name: string, value: unknown) => void installed.set(name, value),
     clock: { nowMs: 1000, startMs: 0 },
+    compute: () => null,
     write: (stream: string, chunk: string) => {
       text += `${stream} ${chunk}`;
     },
