@@ -215,14 +215,23 @@ export class Isolate {
     }
   }
 
-  /** Bytes of heap in use, buffers outside V8's heap included; 0 once disposed. Waits for the entries before it. */
-  async heapBytes(): Promise<number> {
-    try {
-      const heap = await this.#isolate.getHeapStatistics();
-      return heap.used_heap_size + heap.externally_allocated_size;
-    } catch {
-      return 0;
-    }
+  /**
+   * Bytes of heap in use, buffers outside V8's heap included. Waits for the entries before it; 0 where the isolate ends, or what
+   * it runs is terminated, meanwhile.
+   */
+  heapBytes(): Promise<number> {
+    return new Promise((resolve) => {
+      // isolated-vm may never settle what it was asked while an execution is terminated, so this is settled like an entry.
+      const settle = (_: EntryEnd | undefined, bytes = 0): void => {
+        this.#open.delete(settle);
+        resolve(bytes);
+      };
+      this.#open.add(settle);
+      this.#isolate.getHeapStatistics().then(
+        (heap) => settle(undefined, heap.used_heap_size + heap.externally_allocated_size),
+        () => settle(undefined),
+      );
+    });
   }
 
   /**

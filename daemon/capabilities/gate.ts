@@ -90,7 +90,12 @@ export class Gate {
 /** The one way a denial is worded. */
 export function denied(policy: Policy, level: LevelName, name: string): Fault {
   const lowestLevel = lowestLevelGranting(policy, name);
-  const remedy = lowestLevel === null ? 'No level grants it.' : `The lowest level that grants it is ${lowestLevel}.`;
+  const remedy =
+    decide(policy, level, name).verdict === 'allow'
+      ? 'The level grants it, but the session was created with fewer capabilities.'
+      : lowestLevel === null
+        ? 'No level grants it.'
+        : `The lowest level that grants it is ${lowestLevel}.`;
   return new Fault('CAPABILITY_DENIED', `${name} is not granted to this session (level ${level}). ${remedy}`, {
     capability: name,
     level,

@@ -12,8 +12,11 @@ export const HOST_LIMITS = {
   isolatesPerHostLifetime: 2000,
   /** How long an empty host waits for a session of its cordon. */
   emptyHostMs: 60_000,
-  /** Resident memory of an empty host, above which its isolates' share begins. */
-  hostBaseMiB: 200,
+  /**
+   * What a host may hold beside its isolates' heaps: 100 MB to start with, as much again for the TypeScript compiler, its spare
+   * isolates, and what the allocator does not give back.
+   */
+  hostBaseMiB: 512,
   /** A heap in the middle of a collection, and buffers not freed yet, hold more than the limit of the isolate. */
   heapFactor: 2,
   /** No host may be larger than this, whatever its sessions' limits add up to. */

@@ -242,8 +242,10 @@ export class HostPool {
       return;
     }
     if (owner === undefined) return;
+    const heapMiB = host.owners.get(isolate)?.heapMiB ?? 0;
     this.#release(host, isolate);
-    // isolated-vm never frees an isolate that met its memory limit, so this host takes no more sessions.
+    // isolated-vm never frees an isolate that met its memory limit: it goes on counting, and the host takes no more sessions.
+    host.heapMiB += heapMiB;
     host.worn = true;
     owner.onLost({ by, culprit: true, message });
     this.#settleEmpty(host);

@@ -4,10 +4,12 @@ import { Fault } from '../fault.ts';
 
 /** The `name` a program or a person sees; codes without one of their own are told by their code. */
 const NAMES: Partial<Record<FaultCode, string>> = {
+  BUSY: 'Busy',
   CAPABILITY_DENIED: 'CapabilityDenied',
   CPU_EXCEEDED: 'CpuExceeded',
   HOST_CRASHED: 'HostCrashed',
   INTERRUPTED: 'Interrupted',
+  INVALID_PARAMS: 'InvalidArguments',
   MEMORY_EXCEEDED: 'MemoryExceeded',
   SESSION_CLOSED: 'SessionClosed',
   SESSION_LOST: 'SessionLost',
