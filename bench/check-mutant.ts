@@ -9,17 +9,20 @@
  * young generation than a Node process has, and no setting of ours changes that. Does not measure: small heap limits and short
  * programs (see cpu-bound), helper threads.
  */
-import { PlainV8 } from './baseline.ts';
+import { BareIsolates, PlainV8 } from './baseline.ts';
 import { startDaemon } from './bench-daemon.ts';
 import { KERNELS } from './kernels.ts';
 
 /** The specification allows 5 %; ours is 2 %. */
 const SPECIFIED = 1.05;
 const OURS = 1.02;
-const ROUNDS_MIN = 3;
-const BUDGET_MS = 40_000;
+/** How fast a process runs a program depends on where its memory happens to lie, so several of each kind are tried. */
+const ROUNDS_PER_PROCESS = 2;
+const PROCESSES_MIN = 2;
+const BUDGET_MS = 42_000;
 /** The highest level has the largest heap limit, and with it a young generation of about this size. */
 const LEVEL = 'unrestricted';
+const HEAP_MIB = 512;
 const PLAIN_ARGUMENTS = ['--max-semi-space-size=4'];
 
 interface Lane {
@@ -30,6 +33,7 @@ interface Lane {
   ours: number;
   plain: number;
   plainAgain: number;
+  bare: number;
 }
 
 const geometricMean = (ratios: readonly number[]): number =>
@@ -49,52 +53,67 @@ function assertValue(lane: Lane, who: string, value: unknown): void {
     throw new Error(`${who} computed ${String(value)} for ${lane.name} instead of ${lane.value}`);
 }
 
-await using daemon = await startDaemon();
-await using plainV8 = new PlainV8(PLAIN_ARGUMENTS);
-const { client } = daemon;
-const sessionId = await client.open({ level: LEVEL });
 const lanes: Lane[] = KERNELS.map((kernel) => ({
   ...kernel,
   ours: Number.POSITIVE_INFINITY,
   plain: Number.POSITIVE_INFINITY,
   plainAgain: Number.POSITIVE_INFINITY,
+  bare: Number.POSITIVE_INFINITY,
 }));
 
 const judged = lanes.filter(({ collects }) => !collects);
 
-async function round(): Promise<void> {
-  for (const lane of lanes) {
-    const first = await plainV8.run(lane.source);
-    const cell = await client.run(sessionId, lane.source);
-    const second = await plainV8.run(lane.source);
-    assertValue(lane, 'plain V8', first.value);
-    assertValue(lane, 'the cell', cell.value?.kind === 'json' ? cell.value.json : cell.status);
-    lane.plain = Math.min(lane.plain, first.cpuMs);
-    lane.ours = Math.min(lane.ours, cell.cpuMs * 1.07);
-    lane.plainAgain = Math.min(lane.plainAgain, second.cpuMs);
+async function sampleFreshProcesses(): Promise<void> {
+  await using daemon = await startDaemon();
+  await using plainV8 = new PlainV8(PLAIN_ARGUMENTS);
+  await using bareIsolates = new BareIsolates();
+  const { client } = daemon;
+  const sessionId = await client.open({ level: LEVEL });
+  for (let round = 0; round < ROUNDS_PER_PROCESS; round++) {
+    for (const lane of lanes) {
+      const { source } = lane;
+      const first = await plainV8.run(source);
+      const cell = await client.run(sessionId, source);
+      const second = await plainV8.run(source);
+      const [bareMs = Number.NaN] = await bareIsolates.ask({ ask: 'cpu', source, heapMiB: HEAP_MIB });
+      assertValue(lane, 'plain V8', first.value);
+      assertValue(lane, 'the cell', cell.value?.kind === 'json' ? cell.value.json : cell.status);
+      lane.plain = Math.min(lane.plain, first.cpuMs);
+      lane.ours = Math.min(lane.ours, cell.cpuMs * 1.07);
+      lane.plainAgain = Math.min(lane.plainAgain, second.cpuMs);
+      lane.bare = Math.min(lane.bare, bareMs);
+    }
   }
 }
 
 const startedMs = performance.now();
-let rounds = 0;
+let processes = 0;
 let met = false;
-while (!met && (rounds < ROUNDS_MIN || performance.now() - startedMs < BUDGET_MS)) {
-  await round();
-  rounds++;
-  met = rounds >= ROUNDS_MIN && within(judged, OURS) && judged.every((lane) => within([lane], SPECIFIED));
+let longestMs = 0;
+while (!met && (processes < PROCESSES_MIN || performance.now() - startedMs + longestMs < BUDGET_MS)) {
+  const beganMs = performance.now();
+  await sampleFreshProcesses();
+  longestMs = Math.max(longestMs, performance.now() - beganMs);
+  processes++;
+  met = processes >= PROCESSES_MIN && within(judged, OURS) && judged.every((lane) => within([lane], SPECIFIED));
 }
 
 const percent = (ratio: number): string => `${((ratio - 1) * 100).toFixed(1)} %`;
 for (const lane of lanes) {
-  const { name, collects, ours, plain, plainAgain } = lane;
+  const { name, collects, ours, plain, plainAgain, bare } = lane;
   const least = Math.min(plain, plainAgain);
-  const figures = `${ours.toFixed(2)} ms as a cell, ${least.toFixed(2)} ms in plain V8`;
+  const figures = `${ours.toFixed(2)} ms as a cell, ${bare.toFixed(2)} in bare isolated-vm, ${least.toFixed(2)} in plain V8`;
   process.stdout.write(`${name.padEnd(26)} ${figures}: ${percent(ours / least)}${collects ? ', not judged' : ''}\n`);
 }
 const measured = overhead(judged);
 process.stdout.write(
-  `CPU-bound overhead ${percent(measured)}, known to within ${percent(1 + noise(judged))}, after ${rounds} rounds; ` +
+  `CPU-bound overhead ${percent(measured)}, known to within ${percent(1 + noise(judged))}, after ${processes} processes of each kind; ` +
     `the budget is ${percent(OURS)}, the specification's ${percent(SPECIFIED)}\n`,
+);
+const ofEngine = geometricMean(judged.map(({ bare, plain, plainAgain }) => bare / Math.min(plain, plainAgain)));
+const ofOurs = geometricMean(judged.map(({ ours, bare }) => ours / bare));
+process.stdout.write(
+  `of that, bare isolated-vm to plain V8 ${percent(ofEngine)}, a cell to bare isolated-vm ${percent(ofOurs)}\n`,
 );
 if (!met) process.stdout.write('The overhead has left its budget.\n');
 process.exitCode = met ? 0 : 1;

@@ -16,7 +16,8 @@ export interface EventSink {
   readonly signal: AbortSignal;
   /** Too much is waiting to be read for a replay to go on. */
   readonly congested: boolean;
-  send(text: string): void;
+  /** What is not urgent may wait a moment, to leave together with what follows it. */
+  send(text: string, urgent?: boolean): void;
   /** Calls back once, when everything that was waiting has left. */
   onceDrained(callback: () => void): void;
   close(code: number, reason: string): void;
@@ -167,7 +168,7 @@ class Reader {
   take(text: string, seq: number): void {
     if (this.#state === 'live') {
       this.#nextSeq = seq + 1;
-      this.#sink.send(text);
+      this.#sink.send(text, false);
     }
   }
 

@@ -41,6 +41,7 @@ function loaded(): Compiler {
 export function transpile(source: string): Transpiled {
   const ts = loaded();
   try {
+    if (isTooDeep(ts, source)) throw new RangeError('too deep');
     if (!startsWithBrace(ts, source)) return transpileText(ts, source, 0);
     // As in JavaScript: what can be an object literal is one. The newline keeps a last comment from the bracket.
     const literal = transpileText(ts, `(${source}\n)`, 1);
@@ -102,6 +103,21 @@ function sourceMapReader(mapText: string, prefixLength: number): (position: Posi
     const shift = found.line === 1 ? prefixLength : 0;
     return { line: found.line, column: Math.max(found.column - shift, 0) + 1 };
   };
+}
+
+/** The compiler's work on a chain of operators grows with the square of its length: 50,000 take it ten seconds, 5,000 a tenth of one. */
+const DEPTH_MAX = 5000;
+
+function isTooDeep(ts: Compiler, source: string): boolean {
+  if (source.length < DEPTH_MAX) return false;
+  let level: readonly TypeScript.Node[] = [ts.createSourceFile('cell.ts', source, ts.ScriptTarget.ESNext)];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > DEPTH_MAX) return true;
+    const next: TypeScript.Node[] = [];
+    for (const node of level) ts.forEachChild(node, (child) => void next.push(child));
+    level = next;
+  }
+  return false;
 }
 
 function startsWithBrace(ts: Compiler, source: string): boolean {

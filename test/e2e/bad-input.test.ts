@@ -24,11 +24,13 @@ interface Answer {
 async function answersTo(texts: readonly string[], count = texts.length): Promise<readonly Answer[]> {
   const socket = await rawSocket();
   const answers: Answer[] = [];
-  for (const text of texts) socket.send(text);
-  while (answers.length < count) {
-    const [data] = await once(socket, 'message');
-    answers.push(JSON.parse(String(data)));
-  }
+  await new Promise<void>((resolve) => {
+    socket.on('message', (data) => {
+      answers.push(JSON.parse(String(data)));
+      if (answers.length === count) resolve();
+    });
+    for (const text of texts) socket.send(text);
+  });
   socket.terminate();
   return answers;
 }
@@ -93,7 +95,7 @@ test('missing, extra and wrong-typed parameters are INVALID_PARAMS and named', a
     ['session.create', { labels: { a: 1 } }, 'labels'],
     ['session.attach', { sessionId, afterSeq: -1 }, 'afterSeq'],
     ['session.complete', { sessionId, source: 'a', cursor: 1.5 }, 'cursor'],
-    ['namespace.set', { sessionId, values: [1] }, 'values'],
+    ['namespace.set', { sessionId, values: 'x' }, 'values'],
     ['namespace.get', { sessionId, name: '' }, 'name'],
     ['input.answer', { sessionId, requestId: 'x' }, 'text'],
   ] as const) {
@@ -154,7 +156,7 @@ test('a binary frame and bytes that are no WebSocket end their connection alone'
   socket.send(Buffer.from(request('daemon.hello')));
   t.is((await closed)[0], 1003);
   const plain = connect(file.daemon.clientSocket);
-  plain.on('error', () => undefined);
+  plain.on('error', () => undefined).resume();
   plain.end('GET / HTTP/1.1\r\n\r\n\0\xff');
   await once(plain, 'close');
   t.pass();
