@@ -183,6 +183,8 @@ export class Isolate {
   }
 
   #dispatch(method: string, params: Readonly<Record<string, unknown>> = {}): void {
+    // isolated-vm ends the process when an isolate that went over its memory limit meanwhile is sent something.
+    if (this.#isolate.isDisposed) return;
     this.#inspector.dispatchProtocolMessage(JSON.stringify({ id: ++this.#protocolId, method, params }));
   }
 

@@ -138,11 +138,10 @@ export class JavaScriptSession implements HostSession {
 
   #endBackground(): void {
     this.#cpuMsWhenIdle = this.#isolate.cpuMs;
+    const [what, how] = this.#timers.size > 0 ? ['The timers', 'were cleared'] : ['The code', 'was stopped'];
     this.#timers.clear();
-    this.#output.write(
-      'stderr',
-      `What ended cells had left behind used more than ${this.#spec.backgroundCpuMsMax} ms of CPU; its timers were cleared.\n`,
-    );
+    const used = `used more than ${this.#spec.backgroundCpuMsMax} ms of CPU`;
+    this.#output.write('stderr', `${what} that ended cells had left behind ${used} and ${how}.\n`);
   }
 
   /** What code left behind can spin where no timeout of an entry reaches: in a getter of what a promise was rejected with. */
