@@ -37,8 +37,9 @@ export class BenchClient {
       if (message.error === undefined) waiting?.resolve(message.result as never);
       else waiting?.reject(new Error(message.error.message));
     });
-    socket.on('close', () => {
-      for (const { reject } of this.#waiting.values()) reject(new Error('the daemon closed the connection'));
+    socket.on('close', (code, reason) => {
+      for (const { reject } of this.#waiting.values())
+        reject(new Error(`the daemon closed the connection: ${code} ${reason}`));
     });
   }
 
@@ -78,6 +79,8 @@ export interface BenchDaemon extends AsyncDisposable {
   readonly client: BenchClient;
   readonly admin: BenchClient;
   readonly pid: number;
+  /** The processes that hold sessions now (`taken`), or those that stand ready. */
+  hostPids(taken: boolean): Promise<number[]>;
 }
 
 /** Starts a daemon that ends with the bench, however that ends: its standard input closes. */
@@ -97,6 +100,10 @@ export async function startDaemon(): Promise<BenchDaemon> {
     client,
     admin,
     pid,
+    async hostPids(taken) {
+      const { hosts } = await admin.call('daemon.stats', {});
+      return hosts.filter(({ isolates }) => isolates > 0 === taken).map((host) => host.pid);
+    },
     async [Symbol.asyncDispose]() {
       await Promise.all([client.close(), admin.close()]);
       const exited = child.exitCode === null ? once(child, 'exit') : undefined;

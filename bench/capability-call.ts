@@ -3,7 +3,7 @@
  *
  * No capability without a person in it exists yet, so this is `input()`, answered by this client the moment it is asked: isolate →
  * host → daemon (gate, audit) → client → daemon → host → isolate. The way to the client and back, which a call with an in-memory
- * effect does not make, is measured in the same run as an `input.answer` round trip of its own and taken off in the second row. A
+ * effect does not make, is measured in the same run as a `session.show` round trip and taken off in the second row. A
  * cell makes many calls one after another, so that the cost of the cell itself is spread over them. Does not measure: calls side by
  * side, a journal, an effect.
  */

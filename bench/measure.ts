@@ -6,7 +6,7 @@ export type Size = 'full' | 'smoke';
 /** One line of the report. Figures of one row share the unit; `ratio` is ours over bare isolated-vm, measured in the same run. */
 export interface Row {
   readonly question: string;
-  readonly unit: 'ms' | '/s' | 'times' | 'MiB';
+  readonly unit: 'ms' | '/s' | 'times' | 'MiB' | 'cells';
   readonly median: number;
   /** The 99th percentile; null where there is one figure and no distribution. */
   readonly p99: number | null;

@@ -15,6 +15,8 @@ import type { HostSession, SessionMessage } from './session.ts';
 export interface HostPowers {
   nowMs(): number;
   monotonicMs(): number;
+  /** CPU time of this process, all its threads together. */
+  processCpuMs(): number;
   readonly v8: string;
 }
 
@@ -23,6 +25,14 @@ type Cordon = Extract<ToHost, { kind: 'host.join' }>;
 /** A spare is made in a quiet moment: not in the turn in which somebody waits for an answer. */
 const REFILL_MS = 5;
 const INSTALL_MS = 5000;
+/** The smallest that V8 makes. */
+const WARM_UP_MIB = 8;
+const BARE_PLATFORM: PlatformSpec = {
+  liveClock: false,
+  webAssembly: false,
+  sharedMemory: false,
+  resizableBuffers: false,
+};
 /** How often running sessions are held against their CPU limits. */
 const TICK_MS = 10;
 const IDLE_TICKS_MAX = 100;
@@ -32,6 +42,9 @@ export class SandboxHost {
   readonly #powers: HostPowers;
   readonly #sessions = new Map<string, HostSession>();
   readonly #active = new Set<string>();
+  /** Those that were active at some time since the last tick. */
+  readonly #touched = new Set<string>();
+  #cpuMsAtTick = 0;
   readonly #spares: Isolate[] = [];
   #cordon: Cordon | undefined;
   #refilling = false;
@@ -46,12 +59,7 @@ export class SandboxHost {
   start(): void {
     this.#channel.onMessage((message) => this.#handle(message));
     // The first isolate of a process costs several times what the next ones do, so it is made before anybody waits for it.
-    void makeIsolate(8, {
-      liveClock: false,
-      webAssembly: false,
-      sharedMemory: false,
-      resizableBuffers: false,
-    }).dispose();
+    void warmUp();
     this.#channel.send({ kind: 'host.ready', v8: this.#powers.v8 });
   }
 
@@ -107,6 +115,18 @@ export class SandboxHost {
     this.#refill();
   }
 
+  /** What this process spent on the cores since the last tick is shared out by how long each session ran or wanted to run. */
+  #shareCpu(): void {
+    const cpuMs = this.#powers.processCpuMs();
+    const touched = [...this.#touched].flatMap((name) => this.#sessions.get(name) ?? []);
+    const wanted = touched.reduce((sum, { unsettledMs }) => sum + unsettledMs, 0);
+    const share = wanted === 0 ? 1 : Math.min(1, (cpuMs - this.#cpuMsAtTick) / wanted);
+    for (const session of touched) session.settleCpu(share);
+    this.#cpuMsAtTick = cpuMs;
+    this.#touched.clear();
+    for (const name of this.#active) this.#touched.add(name);
+  }
+
   #forget(name: string): void {
     this.#sessions.delete(name);
     this.#setActive(name, false);
@@ -118,11 +138,15 @@ export class SandboxHost {
       return;
     }
     this.#active.add(name);
+    this.#touched.add(name);
     this.#idleTicks = 0;
-    this.#ticker ??= setInterval(() => this.#tick(), TICK_MS);
+    if (this.#ticker !== undefined) return;
+    this.#cpuMsAtTick = this.#powers.processCpuMs();
+    this.#ticker = setInterval(() => this.#tick(), TICK_MS);
   }
 
   #tick(): void {
+    this.#shareCpu();
     for (const name of this.#active) this.#sessions.get(name)?.tick();
     // Cells come in bursts, and a timer that is started and stopped for each of them costs more than one that runs on a little.
     if (this.#active.size > 0 || ++this.#idleTicks < IDLE_TICKS_MAX) return;
@@ -146,8 +170,21 @@ export class SandboxHost {
 /** An isolate with its platform installed; what is entered next waits until that is done. */
 function makeIsolate(heapMiB: number, platform: PlatformSpec): Isolate {
   const isolate = new Isolate(heapMiB, PRELUDE);
-  void isolate.enter(INSTALL_MS, ['install', 0, '', JSON.stringify(platform)]);
+  void isolate.enter(INSTALL_MS, installEntry(platform));
   return isolate;
+}
+
+const installEntry = (platform: PlatformSpec): [string, number, string, string] => [
+  'install',
+  0,
+  '',
+  JSON.stringify(platform),
+];
+
+async function warmUp(): Promise<void> {
+  const isolate = new Isolate(WARM_UP_MIB, PRELUDE);
+  await isolate.enter(INSTALL_MS, installEntry(BARE_PLATFORM));
+  await isolate.dispose();
 }
 
 function isSame(spec: IsolateSpec, cordon: Cordon): boolean {

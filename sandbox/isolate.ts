@@ -40,6 +40,8 @@ const PROBE_MS = 1000;
 /** One that neither computes nor answers is given up after this time. */
 const PROBE_WALL_MS = 5000;
 const PROBE_LOOK_MS = 20;
+/** Rounds in which the inspector may answer what it was sent, before an isolate is disposed of. */
+const PASSES_MAX = 100;
 /** Together about the same; what runs is ended anew before each. */
 const PROBE_WAITS_MS = [300, 100, 100, 100, 100, 100, 100, 100];
 const INSTALL_TIMEOUT_MS = 5000;
@@ -53,8 +55,15 @@ export class Isolate {
   readonly #enter: ivm.Reference;
   readonly #inspector: ivm.InspectorSession;
   #protocolId = 0;
+  /** Messages to the inspector that it has not answered yet. */
+  #unanswered = 0;
+  #cpuMs = 0;
+  #settledRunMs = 0;
+  #cpuShare = 1;
   #events: IsolateEvents | undefined;
-  #open = new Set<(end: EntryEnd) => void>();
+  /** Settle the entries, and the readings of the heap, that have not come to their end. */
+  readonly #open = new Set<(end: EntryEnd) => void>();
+  readonly #readings = new Set<(end: EntryEnd) => void>();
   #lastEnd: EntryEnd | undefined;
   #terminating = false;
   #disposal: Promise<boolean> | undefined;
@@ -73,6 +82,10 @@ export class Isolate {
     const context = this.#isolate.createContextSync({ inspector: true });
     // Opening the inspector session from outside the isolate aborts Node 26; from inside a synchronous callback it works.
     this.#inspector = openInspector(this.#isolate, context);
+    this.#inspector.onResponse = () => {
+      this.#unanswered--;
+    };
+    this.#inspector.onNotification = () => undefined;
     context.global.setSync('send', new ivm.Callback(this.#receive, { ignored: true } as object));
     context.global.setSync('compute', new ivm.Callback(this.#compute));
     const script = this.#isolate.compileScriptSync(
@@ -130,7 +143,7 @@ export class Isolate {
     const text = typeof message === 'string' ? message : String(message);
     if (this.#isolate.isDisposed) {
       this.#lastEnd ??= DISPOSED;
-      for (const settle of [...this.#open]) settle(this.#lastEnd);
+      this.#settleAll(this.#lastEnd);
       return this.#lastEnd;
     }
     // Guest code may reject a promise with null, or with an error that is worded like a timeout.
@@ -161,7 +174,7 @@ export class Isolate {
       if (alive && attempt > 0) this.#dispatch('Debugger.disable');
     }
     this.#terminating = false;
-    for (const settle of interrupted) settle({ end: 'terminated' });
+    for (const settle of [...interrupted, ...this.#readings]) settle({ end: 'terminated' });
     return alive;
   }
 
@@ -185,6 +198,7 @@ export class Isolate {
   #dispatch(method: string, params: Readonly<Record<string, unknown>> = {}): void {
     // isolated-vm ends the process when an isolate that went over its memory limit meanwhile is sent something.
     if (this.#isolate.isDisposed) return;
+    this.#unanswered++;
     this.#inspector.dispatchProtocolMessage(JSON.stringify({ id: ++this.#protocolId, method, params }));
   }
 
@@ -209,6 +223,25 @@ export class Isolate {
 
   /** CPU time spent in the isolate so far, in milliseconds; 0 once disposed. Safe to read while it runs. */
   get cpuMs(): number {
+    return this.#cpuMs + this.unsettledMs * this.#cpuShare;
+  }
+
+  /** Time it has been running, or has waited for a core to run on, since `settleCpu` was called last. */
+  get unsettledMs(): number {
+    return Math.max(0, this.#runMs - this.#settledRunMs);
+  }
+
+  /**
+   * Counts the unsettled time as CPU time. isolated-vm's own `cpuTime` is measured by the wall clock where it was built without
+   * thread clocks, as its Linux binaries are, so on a busy machine only a share of it was spent on a core.
+   */
+  settleCpu(share: number): void {
+    this.#cpuMs += this.unsettledMs * share;
+    this.#settledRunMs = this.#runMs;
+    this.#cpuShare = share;
+  }
+
+  get #runMs(): number {
     try {
       return Number(this.#isolate.cpuTime) / 1e6;
     } catch {
@@ -225,10 +258,10 @@ export class Isolate {
     return new Promise((resolve) => {
       // isolated-vm may never settle what it was asked while an execution is terminated, so this is settled like an entry.
       const settle = (_: EntryEnd | undefined, bytes = 0): void => {
-        this.#open.delete(settle);
+        this.#readings.delete(settle);
         resolve(bytes);
       };
-      this.#open.add(settle);
+      this.#readings.add(settle);
       this.#isolate.getHeapStatistics().then(
         (heap) => settle(undefined, heap.used_heap_size + heap.externally_allocated_size),
         () => settle(undefined),
@@ -251,19 +284,24 @@ export class Isolate {
     const busy = this.#open.size > 0;
     const alive = !busy || this.#lastEnd !== undefined || (await this.terminate());
     this.#lastEnd ??= DISPOSED;
-    for (const settle of [...this.#open]) settle(this.#lastEnd);
+    this.#settleAll(this.#lastEnd);
     if (!alive) return false;
     // An isolate that met its memory limit has disposed of itself. isolated-vm cannot close its inspector session then: the
     // isolate's last thread waits for a lock that it holds itself, and so would we.
     if (this.#isolate.isDisposed) return true;
     // The isolate's own thread answers what the inspector session was sent, and closes it: to dispose of the session before
     // the one, or of the isolate before the other, is to crash the process.
-    await this.#pass();
+    for (let pass = 0; pass === 0 || (this.#unanswered > 0 && pass < PASSES_MAX); pass++) await this.#pass();
     if (this.#isolate.isDisposed) return true;
+    if (this.#unanswered > 0) return false;
     this.#inspector.dispose();
     await this.#pass();
     if (!this.#isolate.isDisposed) this.#isolate.dispose();
     return true;
+  }
+
+  #settleAll(end: EntryEnd): void {
+    for (const settle of [...this.#open, ...this.#readings]) settle(end);
   }
 
   /** Settles when the isolate's thread has done all that it was given before. */
@@ -281,6 +319,5 @@ function openInspector(isolate: ivm.Isolate, context: ivm.Context): ivm.Inspecto
   context.global.setSync('open', open);
   context.evalSync('globalThis.open(); delete globalThis.open; 0', { timeout: INSTALL_TIMEOUT_MS });
   if (session === undefined) throw new Error('isolated-vm did not open an inspector session.');
-  session.onResponse = session.onNotification = () => undefined;
   return session;
 }

@@ -6,4 +6,12 @@ import { SandboxHost } from './host.ts';
 const end = (): void => void process.kill(process.pid, 'SIGKILL');
 const channel = ipcChannel(process, (flush) => void setImmediate(flush));
 channel.onClose(end);
-new SandboxHost(channel, { nowMs: Date.now, monotonicMs: () => performance.now(), v8: process.versions.v8 }).start();
+new SandboxHost(channel, {
+  nowMs: Date.now,
+  monotonicMs: () => performance.now(),
+  processCpuMs: () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1000;
+  },
+  v8: process.versions.v8,
+}).start();

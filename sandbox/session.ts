@@ -8,6 +8,10 @@ export interface HostSession {
   settleCall(call: number, ok: boolean, json: string): void;
   setCapabilities(names: readonly string[]): void;
   ask(id: number, question: Question): void;
+  /** Time that its isolate ran, or waited for a core, since `settleCpu` was called last. */
+  readonly unsettledMs: number;
+  /** Counts that share of it as CPU time. */
+  settleCpu(share: number): void;
   /** Called every few milliseconds while code may be running: holds CPU use against its limit. */
   tick(): void;
   dispose(): void;

@@ -3,6 +3,9 @@ import pidusage from 'pidusage';
 import { HOST_LIMITS } from './host-limits.ts';
 import type { WatchedHost } from './host-pool.ts';
 
+/** pidusage keeps a descriptor open for every process that it was asked about in so long, ended ones included. */
+const RSS_KEPT_MS = 10 * HOST_LIMITS.watchdogMs;
+
 export class Watchdog {
   readonly #hosts: () => readonly WatchedHost[];
   readonly #now: () => number;
@@ -58,7 +61,7 @@ export class Watchdog {
 
 async function residentBytes(pid: number): Promise<number> {
   try {
-    return (await pidusage(pid)).memory;
+    return (await pidusage(pid, { maxage: RSS_KEPT_MS })).memory;
   } catch {
     // It has just ended, which its exit reports.
     return 0;

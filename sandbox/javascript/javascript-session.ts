@@ -73,6 +73,7 @@ export class JavaScriptSession implements HostSession {
   /** Cells have declared names, or assigned some without. */
   #declared = false;
   #disposed = false;
+  readonly #opened: Promise<void>;
 
   constructor(isolate: Isolate, language: HostLanguage, spec: IsolateSpec, powers: SessionPowers) {
     this.#isolate = isolate;
@@ -86,7 +87,7 @@ export class JavaScriptSession implements HostSession {
       compute: (operation, args) => computeForGuest(operation, args, this.#cellSource),
       catastrophe: (message) => powers.doomed(message),
     });
-    void this.#enter(ENGINE_ENTRY_MS * 5, ['open', guestSpecJson(spec, powers.nowMs())]).then((end) => {
+    this.#opened = this.#enter(ENGINE_ENTRY_MS * 5, ['open', guestSpecJson(spec, powers.nowMs())]).then((end) => {
       if (end.end !== 'returned') this.#lose('stuck', 'The isolate could not be opened.');
     });
     void this.#readHeap();
@@ -138,10 +139,9 @@ export class JavaScriptSession implements HostSession {
 
   #endBackground(): void {
     this.#cpuMsWhenIdle = this.#isolate.cpuMs;
-    const [what, how] = this.#timers.size > 0 ? ['The timers', 'were cleared'] : ['The code', 'was stopped'];
     this.#timers.clear();
     const used = `used more than ${this.#spec.backgroundCpuMsMax} ms of CPU`;
-    this.#output.write('stderr', `${what} that ended cells had left behind ${used} and ${how}.\n`);
+    this.#output.write('stderr', `What ended cells had left behind ${used}; it was stopped and its timers cleared.\n`);
   }
 
   /** What code left behind can spin where no timeout of an entry reaches: in a getter of what a promise was rejected with. */
@@ -153,6 +153,14 @@ export class JavaScriptSession implements HostSession {
       if (!alive)
         this.#lose('stuck', 'What ended cells had left behind runs in code of the engine that cannot be interrupted.');
     });
+  }
+
+  get unsettledMs(): number {
+    return this.#isolate.unsettledMs;
+  }
+
+  settleCpu(share: number): void {
+    this.#isolate.settleCpu(share);
   }
 
   tick(): void {
@@ -264,10 +272,13 @@ export class JavaScriptSession implements HostSession {
       this.#finishStopped(cell, by);
       return;
     }
-    void this.#isolate.terminate().then((alive) => {
-      if (alive) this.#finishStopped(cell, by);
-      else this.#lose('stuck', 'The cell runs in code of the engine that cannot be interrupted.');
-    });
+    // To end the engine's own first entry would be to end the session.
+    void this.#opened
+      .then(() => this.#isolate.terminate())
+      .then((alive) => {
+        if (alive) this.#finishStopped(cell, by);
+        else this.#lose('stuck', 'The cell runs in code of the engine that cannot be interrupted.');
+      });
   }
 
   #finishStopped(cell: RunningCell, by: 'wall' | 'cpu' | 'request' | undefined): void {

@@ -269,7 +269,10 @@ test('code left behind that uses more CPU than a cell may is stopped, with a not
   const session = await file.session({ limits: { cellCpuMsMax: 200 } });
   await session.run('setInterval(() => { for (;;); }, 1); 1');
   const notice = await session.event('output', ({ stream }) => stream === 'stderr');
-  t.regex(notice.text, /The timers that ended cells had left behind used more than 200 ms of CPU and were cleared/);
+  t.regex(
+    notice.text,
+    /^What ended cells had left behind used more than 200 ms of CPU; it was stopped and its timers cleared/,
+  );
   t.is(notice.executionId, null);
   t.deepEqual(await session.value('1 + 1'), json(2));
 });

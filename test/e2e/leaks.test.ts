@@ -44,7 +44,8 @@ test('200 sessions opened, used and closed 20 times over leave nothing behind', 
   t.is(stats.executions, SESSIONS * ROUNDS);
   t.deepEqual(stats.hosts.map((host) => host.pid).sort(), childrenOf(pid).sort(), 'every child is a host of the pool');
   t.true(childrenOf(pid).length <= Math.max(warm.hosts, 3), 'no more hosts than after the first rounds');
-  t.true(descriptorsOf(pid).length <= warm.descriptors + 4, `${descriptorsOf(pid).length} descriptors`);
+  // Those of hosts that ended last are closed a few seconds later.
+  await until(() => descriptorsOf(pid).length <= warm.descriptors + 4);
   t.deepEqual(readdirSync(daemon.stateDir).sort(), filesAtStart);
   const mib = residentMiB(pid);
   t.log(`the daemon: ${Math.round(warm.mib)} MiB after round ${WARM_ROUND}, ${Math.round(mib)} MiB after ${ROUNDS}`);

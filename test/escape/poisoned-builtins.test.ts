@@ -70,7 +70,7 @@ for (const level of ['restricted', 'trusted']) {
       await client.call('namespace.set', { sessionId, values: { put: { deep: [1] } } });
       t.deepEqual(await guest.json('put'), { deep: [1] });
       t.deepEqual((await client.call('namespace.delete', { sessionId, names: ['put'] })).deleted, ['put']);
-    await guest.close();
+      await guest.close();
     },
   );
 }

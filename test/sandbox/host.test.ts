@@ -91,6 +91,18 @@ test.serial(
   },
 );
 
+test.serial('a cell that is stopped while its isolate still opens ends alone', async (t) => {
+  for (let index = 0; index < 20; index++) {
+    const isolate = `early-${index}`;
+    host.open(isolate);
+    const cell = host.start(isolate, 'await null; for (;;);');
+    host.tell({ kind: 'cell.stop', isolate, cell });
+    t.deepEqual((await host.done(cell)).outcome, { status: 'stopped', by: 'request' });
+    t.is(json((await host.run(isolate, '1 + 1')).outcome), 2);
+    host.tell({ kind: 'isolate.dispose', isolate });
+  }
+});
+
 test.serial('a call leaves as a message, and its promise settles with the answer', async (t) => {
   const calls: number[] = [];
   const called = async () => {
@@ -219,7 +231,7 @@ test.serial('a TypeScript session runs TypeScript, and says where it is wrong', 
 
 test.serial('a session that uses more memory than it may is lost alone', async (t) => {
   host.open('greedy');
-  host.start('greedy', 'const a = []; for (;;) a.push(new Array(1000).fill({}))', { cpuMs: 10_000 });
+  host.start('greedy', "const huge = 'y'.repeat(2e8); huge.charCodeAt(5); huge.toUpperCase()");
   const lost = await host.heard('isolate.lost');
   t.like(lost, { isolate: 'greedy', by: 'memory' });
   t.is(json((await host.run('a', '1 + 1')).outcome), 2);
