@@ -40,6 +40,8 @@ const PROBE_MS = 1000;
 /** One that neither computes nor answers is given up after this time. */
 const PROBE_WALL_MS = 5000;
 const PROBE_LOOK_MS = 20;
+/** A reading of the heap that takes longer is done without. */
+const READING_MS_MAX = 1000;
 /** Rounds in which the inspector may answer what it was sent, before an isolate is disposed of. */
 const PASSES_MAX = 100;
 /** Together about the same; what runs is ended anew before each. */
@@ -135,17 +137,21 @@ export class Isolate {
     });
   }
 
+  /** Whether it went over its memory limit, which isolated-vm does not always tell those who wait; they are told now. */
+  checkDisposed(): boolean {
+    if (!this.#isolate.isDisposed) return false;
+    this.#lastEnd ??= DISPOSED;
+    this.#settleAll(this.#lastEnd);
+    return true;
+  }
+
   /** What the rejection of an entry means. isolated-vm may reject with anything, a primitive or null included. */
   #endOf(error: unknown, mayHaveTimedOut: boolean): EntryEnd {
     const { name, message, stack } = (
       typeof error === 'object' && error !== null ? error : { message: String(error) }
     ) as Partial<Error>;
     const text = typeof message === 'string' ? message : String(message);
-    if (this.#isolate.isDisposed) {
-      this.#lastEnd ??= DISPOSED;
-      this.#settleAll(this.#lastEnd);
-      return this.#lastEnd;
-    }
+    if (this.checkDisposed()) return DISPOSED;
     // Guest code may reject a promise with null, or with an error that is worded like a timeout.
     if ((error === null || error === undefined) && this.#terminating) return { end: 'terminated' };
     if (text === TIMEOUT_MESSAGE && mayHaveTimedOut) return { end: 'timed-out' };
@@ -215,6 +221,7 @@ export class Isolate {
         resolve(alive);
       };
       const look = setInterval(() => {
+        if (this.checkDisposed()) settle(true);
         if (this.cpuMs - startCpuMs > waitCpuMs || performance.now() - startMs > PROBE_WALL_MS) settle(false);
       }, PROBE_LOOK_MS);
       void this.enter(PROBE_MS, ['probe', 0, '']).then(() => settle(true));
@@ -256,11 +263,16 @@ export class Isolate {
    */
   heapBytes(): Promise<number> {
     return new Promise((resolve) => {
-      // isolated-vm may never settle what it was asked while an execution is terminated, so this is settled like an entry.
+      // isolated-vm never settles this where an execution is terminated, or the isolate goes over its memory limit, meanwhile.
       const settle = (_: EntryEnd | undefined, bytes = 0): void => {
+        clearTimeout(timer);
         this.#readings.delete(settle);
         resolve(bytes);
       };
+      const timer = setTimeout(() => {
+        this.checkDisposed();
+        settle(undefined);
+      }, READING_MS_MAX);
       this.#readings.add(settle);
       this.#isolate.getHeapStatistics().then(
         (heap) => settle(undefined, heap.used_heap_size + heap.externally_allocated_size),

@@ -13,35 +13,19 @@ import { CellClock } from './cell-clock.ts';
 import { computeForGuest } from './host-computation.ts';
 import { readOutcome } from './outcome.ts';
 import { type PreparedCell, prepareCell } from './prepare.ts';
+import type { QueuedCell, RunningCell } from './running-cell.ts';
 import { SessionOutput } from './session-output.ts';
 import type { CellSource } from './stack.ts';
 import { GuestTimers } from './timers.ts';
 import { uncaughtRejection, uncaughtThrow } from './uncaught.ts';
-
-interface QueuedCell {
-  readonly cell: number;
-  readonly source: string;
-  readonly limits: CellLimits;
-}
-
-interface RunningCell {
-  readonly cell: number;
-  readonly limits: CellLimits;
-  readonly clock: CellClock;
-  readonly startedMs: number;
-  cpuMsAtStart: number;
-  stoppedBy: 'cpu' | 'wall' | 'request' | undefined;
-  /** What an awaited cell came to; it ends with the entry that brought it there, for that entry may have more to say. */
-  done: string | undefined;
-  /** Its end is being reported; nothing that happens now changes it. */
-  ending: boolean;
-}
 
 /** Sources kept for the stacks of later errors. */
 const SOURCES_KEPT = 200;
 /** The longest an entry between two cells may take, and an entry of the engine's own. */
 const BACKGROUND_ENTRY_MS = 5000;
 const ENGINE_ENTRY_MS = 1000;
+/** An isolate that is silent for so long after its cell was stopped may have gone over its memory limit unheard. */
+const ABANDON_MS_MAX = 2000;
 /**
  * A heap reading is an entry of its own. A cell that used this much CPU waits for one; a shorter one is told the last, and a new
  * one is taken behind its back when that has become old.
@@ -285,9 +269,11 @@ export class JavaScriptSession implements HostSession {
     if (this.#running !== cell || cell.ending) return;
     cell.ending = true;
     cell.stoppedBy ??= by;
-    void this.#enter(ENGINE_ENTRY_MS, ['abandon']).then(() =>
-      this.#finish(cell, { status: 'stopped', by: cell.stoppedBy ?? 'request' }),
-    );
+    const unanswered = setTimeout(() => this.#isolate.checkDisposed(), ABANDON_MS_MAX);
+    void this.#enter(ENGINE_ENTRY_MS, ['abandon']).then(() => {
+      clearTimeout(unanswered);
+      return this.#finish(cell, { status: 'stopped', by: cell.stoppedBy ?? 'request' });
+    });
   }
 
   async #finish(cell: RunningCell, outcome: CellOutcome): Promise<void> {

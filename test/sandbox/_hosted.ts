@@ -47,7 +47,12 @@ export class Hosted {
       },
       onClose: () => undefined,
     };
-    new SandboxHost(channel, { nowMs: Date.now, monotonicMs: () => performance.now(), processCpuMs: () => process.cpuUsage().user / 1000, v8: 'test' }).start();
+    new SandboxHost(channel, {
+      nowMs: Date.now,
+      monotonicMs: () => performance.now(),
+      processCpuMs: () => process.cpuUsage().user / 1000,
+      v8: 'test',
+    }).start();
   }
 
   tell(message: ToHost): void {

@@ -295,10 +295,11 @@ test('positions in rewritten scripts are those of the source', async (t) => {
   }
 });
 
-test('positions outside of the source are kept within it', (t) => {
+test('positions below the source are no text of the user', (t) => {
   const { originalPosition } = prepared('await 1\nawait 2');
   t.deepEqual(originalPosition(1, 1), { line: 1, column: 1 });
-  t.deepEqual(originalPosition(99, 99), { line: 2, column: 8 });
+  t.deepEqual(originalPosition(2, 99), { line: 2, column: 8 });
+  t.is(originalPosition(3, 1), undefined);
 });
 
 test('one source is prepared anew for a session in which a name it assigns is a constant', (t) => {

@@ -1,0 +1,182 @@
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import test from 'ava';
+import { HostPool, type IsolateLoss } from '../../../daemon/hosts/host-pool.ts';
+import { Watchdog } from '../../../daemon/hosts/watchdog.ts';
+import { isAlive, until } from '../../harness/processes.ts';
+import { PLATFORM, SPEC } from '../../sandbox/_hosted.ts';
+
+const entry = fileURLToPath(import.meta.resolve('./scripted-host.ts'));
+const LIMITS = { cpuMs: 1, wallMs: 1, outputBytes: 1 };
+
+class Owner {
+  readonly heard: string[] = [];
+  readonly losses: IsolateLoss[] = [];
+  executing = false;
+  #tell: () => void = () => undefined;
+  readonly told = new Promise<void>((resolve) => {
+    this.#tell = resolve;
+  });
+  onMessage(message: { kind: string }): void {
+    this.heard.push(message.kind);
+    this.#tell();
+  }
+  onLost(loss: IsolateLoss): void {
+    this.losses.push(loss);
+    this.#tell();
+  }
+}
+
+function makePool(t: { teardown(cleanup: () => void): void }) {
+  const ended: (string | null)[] = [];
+  const pool = new HostPool(
+    { entry, execPath: process.execPath, readable: [dirname(entry)] },
+    { hostStarted: () => undefined, hostEnded: (_pid, _cordon, { killedFor }) => ended.push(killedFor) },
+    () => performance.now(),
+  );
+  t.teardown(() => pool.close());
+  const open = (level: string, quarantined = false) => {
+    const owner = new Owner();
+    const cordon = { level, language: 'javascript', heapMiB: 64, platform: PLATFORM } as const;
+    const before = new Map(pool.hosts.map((host) => [host.pid, host.isolates]));
+    const link = pool.open(cordon, SPEC, quarantined, owner);
+    const pid = pool.hosts.find((host) => host.isolates > (before.get(host.pid) ?? 0))?.pid ?? 0;
+    const run = (source: string) => {
+      owner.executing = true;
+      link.send({ kind: 'cell.run', cell: 1, source, limits: LIMITS });
+    };
+    return { owner, link, run, pid };
+  };
+  return { pool, open, ended };
+}
+
+test('sessions of one cordon share hosts and sessions of two never do', (t) => {
+  const { open } = makePool(t);
+  const first = Array.from({ length: 4 }, () => open('sandbox').pid);
+  t.is(new Set(first).size, 1);
+  t.false(first.includes(open('sandbox').pid), 'a host that holds a few is spread');
+  t.false(first.includes(open('restricted').pid));
+});
+
+test('a quarantined session is alone in its host, which ends with it', async (t) => {
+  const { open } = makePool(t);
+  const shared = open('sandbox').pid;
+  const alone = open('sandbox', true);
+  t.not(alone.pid, shared);
+  t.is(open('sandbox').pid, shared);
+  alone.link.dispose();
+  alone.link.dispose();
+  await until(() => !isAlive(alone.pid));
+  t.is(alone.owner.losses.length, 0, 'who gives an isolate up is not told of its loss');
+});
+
+test('a message reaches the owner of its isolate, and one about no isolate of that host reaches nobody', async (t) => {
+  const { open } = makePool(t);
+  const [one, two] = [open('sandbox'), open('sandbox')];
+  two.run('foreign');
+  one.run('hello');
+  await one.owner.told;
+  t.deepEqual([one.owner.heard, two.owner.heard], [['output'], []]);
+});
+
+for (const source of ['nonsense', 'no batch']) {
+  test(`a host that says ${source} is ended, and all its sessions are told once`, async (t) => {
+    const { open, ended } = makePool(t);
+    const [one, two] = [open('sandbox'), open('sandbox')];
+    one.run(source);
+    await Promise.all([one.owner.told, two.owner.told]);
+    t.deepEqual([one.owner.losses.length, two.owner.losses.length], [1, 1]);
+    t.regex(ended[0] ?? '', /^A host sent /);
+    one.link.send({ kind: 'cell.stop', cell: 1 });
+    one.link.killHost('again');
+    one.link.dispose();
+  });
+}
+
+test('when a host dies, the only session that was running is the suspect', async (t) => {
+  const { open } = makePool(t);
+  const [one, two] = [open('sandbox'), open('sandbox')];
+  one.run('die');
+  await Promise.all([one.owner.told, two.owner.told]);
+  t.deepEqual([one.owner.losses[0]?.culprit, two.owner.losses[0]?.culprit], [true, false]);
+});
+
+test('when two sessions were running, neither is suspected', async (t) => {
+  const { open } = makePool(t);
+  const [one, two] = [open('sandbox'), open('sandbox')];
+  two.owner.executing = true;
+  one.run('die');
+  await Promise.all([one.owner.told, two.owner.told]);
+  t.deepEqual([one.owner.losses[0]?.culprit, two.owner.losses[0]?.culprit], [false, false]);
+});
+
+test('a session that is out of memory is lost alone, and its host takes no more', async (t) => {
+  const { open } = makePool(t);
+  const [greedy, other] = [open('sandbox'), open('sandbox')];
+  greedy.run('memory');
+  await greedy.owner.told;
+  t.like(greedy.owner.losses[0], { by: 'memory', culprit: true });
+  t.is(other.owner.losses.length, 0);
+  t.not(open('sandbox').pid, other.pid);
+});
+
+for (const source of ['stuck', 'doomed']) {
+  test(`a session that is ${source} takes its host with it, and is the one to blame`, async (t) => {
+    const { open } = makePool(t);
+    const [one, two] = [open('sandbox'), open('sandbox')];
+    one.run(source);
+    await Promise.all([one.owner.told, two.owner.told]);
+    t.deepEqual([one.owner.losses[0]?.culprit, two.owner.losses[0]?.culprit], [true, false]);
+    await until(() => !isAlive(one.pid));
+  });
+}
+
+test('a host that has been killed is given no session, though it has not ended yet', (t) => {
+  const { pool, open } = makePool(t);
+  const { pid } = open('sandbox');
+  pool.hosts.find((host) => host.pid === pid)?.kill('a test');
+  t.not(open('sandbox').pid, pid);
+});
+
+test('a dead spare is replaced', async (t) => {
+  const { pool, open } = makePool(t);
+  const spare = () => pool.hosts.find(({ cordon }) => cordon === null)?.pid;
+  const first = Number(spare());
+  process.kill(first, 'SIGKILL');
+  await until(() => ![undefined, first].includes(spare()));
+  t.not(open('sandbox').pid, first);
+});
+
+test('the watchdog ends a host over its memory and one that does not answer, and knows the others', async (t) => {
+  const { pool, open } = makePool(t);
+  const { pid } = open('sandbox');
+  const kills: string[] = [];
+  const host = (changes: object) => ({
+    pid,
+    cordon: 'sandbox/javascript',
+    isolates: 1,
+    rssBytesMax: Number.MAX_SAFE_INTEGER,
+    lastPongMs: 0,
+    ping: () => undefined,
+    kill: (reason: string) => void kills.push(reason),
+    ...changes,
+  });
+  const well = new Watchdog(
+    () => [host({}), host({ pid: 2 ** 22 + 1 })],
+    () => 0,
+  );
+  await Promise.all([well.look(), well.look()]);
+  t.deepEqual(kills, [], 'a process that has just ended is nobody to kill');
+  t.true(well.rssBytes(pid) > 0);
+  t.is(well.rssBytes(1), 0);
+  well.close();
+  const strict = new Watchdog(
+    () => [host({ rssBytesMax: 1 }), host({ lastPongMs: -1e9 })],
+    () => 0,
+  );
+  await strict.look();
+  t.regex(kills.join('\n'), /it did not answer/);
+  t.regex(kills.join('\n'), /it used \d+ MiB of memory/);
+  strict.close();
+  t.is(pool.hosts.length, 2);
+});
