@@ -10,7 +10,6 @@ import { type CellError, cellError, offsetAt, type Position } from './prepare-er
 import { isTypescriptWarm, type Transpiled, transpile, warmTypescript } from './typescript.ts';
 
 export type { DeclarationKind } from './declarations.ts';
-export { isComplete } from './is-complete.ts';
 export type { CellError, Position } from './prepare-error.ts';
 export { warmTypescript } from './typescript.ts';
 
