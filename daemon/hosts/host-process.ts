@@ -102,12 +102,15 @@ export class HostProcess {
 
   #receive(batch: unknown): void {
     if (this.#exited || this.#killedFor !== null) return;
+    let messages: readonly FromHost[];
     try {
-      for (const message of parseHostMessages(batch)) this.#listener.onMessage(message);
+      messages = parseHostMessages(batch);
     } catch (error) {
       this.#breached = true;
       this.kill(error instanceof Error ? error.message : String(error));
+      return;
     }
+    for (const message of messages) this.#listener.onMessage(message);
   }
 
   kill(reason: string): void {

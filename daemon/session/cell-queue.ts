@@ -104,8 +104,10 @@ export class CellQueue {
   #record(execution: Execution): ExecutionEnd | undefined {
     const { audit, sessionId } = this.#powers;
     const { executionId, source } = execution;
+    if (execution.recorded) return undefined;
     try {
       audit.append('execution.started', { sessionId, executionId, sourceSha256: hash('sha256', source) });
+      execution.recorded = true;
       return undefined;
     } catch (error) {
       return { status: 'error', error: faultError(error) };
@@ -177,8 +179,11 @@ export class CellQueue {
   }
 
   #endWaiting(executions: readonly Execution[]): void {
+    const { audit, sessionId } = this.#powers;
     for (const execution of executions) {
-      const { executionId } = execution;
+      const { executionId, recorded } = execution;
+      if (recorded)
+        audit.note('execution.finished', { sessionId, executionId, status: 'error', code: NOT_STARTED.code });
       this.#powers.emit({ kind: 'execution.finished', executionId, status: 'error', code: NOT_STARTED.code });
       this.#settle(execution, { status: 'error', error: NOT_STARTED }, NO_USAGE, 0);
     }

@@ -22,6 +22,8 @@ export class Execution {
   capabilityCalls = 0;
   /** Its number in the session, in the order of acceptance. */
   readonly cell: number;
+  /** Its start is in the audit log. */
+  recorded = false;
   startedMs = 0;
   /** Time it has spent waiting for people, which no limit counts. */
   patientMs = 0;

@@ -5,7 +5,14 @@
  * I2: a closed session holds nothing and starts nothing.
  */
 import { randomBytes } from 'node:crypto';
-import type { EventBody, ExecutionResult, FaultCode, Language, SessionInfo } from '../../client/protocol.ts';
+import {
+  type EventBody,
+  type ExecutionResult,
+  type FaultCode,
+  FRAME_BYTES_MAX,
+  type Language,
+  type SessionInfo,
+} from '../../client/protocol.ts';
 import type { LevelName, Policy } from '../../policies/policy.ts';
 import type { CellOutcome, CellUsage } from '../../sandbox/protocol.ts';
 import type { Audit } from '../audit/audit-log.ts';
@@ -281,6 +288,8 @@ export class Session {
       : loss.message;
     this.#powers.audit.note('session.lost', { sessionId: this.sessionId, code, message });
     this.#emit({ kind: 'session.lost', code, message });
+    // Nothing more is to run in a session that broke out; what waits in it ends with it.
+    if (code === 'SECURITY_VIOLATION') this.#cells.withdrawAll();
     if (execution === undefined) this.#loss = message;
     else this.#cells.finish({ status: 'error', error: plainError(code, message, { stateLost }) });
     if (code === 'SECURITY_VIOLATION') this.#powers.violated(this);
@@ -349,8 +358,15 @@ export class Session {
     if (this.#closed) throw new Fault('SESSION_CLOSED', 'The session is closed.');
   }
 
+  /** What is too large for a message is not told; that something was left out is. */
   #emit(event: EventBody): void {
-    this.events.append(event);
+    try {
+      this.events.append(event);
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      const executionId = 'executionId' in event ? event.executionId : null;
+      this.events.append({ kind: 'output.truncated', executionId, limitBytes: FRAME_BYTES_MAX });
+    }
   }
 }
 

@@ -220,7 +220,7 @@ test.serial('questions are answered between cells', async (t) => {
 });
 
 test.serial('a TypeScript session runs TypeScript, and says where it is wrong', async (t) => {
-  host.tell({ kind: 'host.join', language: 'typescript', heapMiB: 32, platform: PLATFORM, spares: 1 });
+  host.tell({ kind: 'host.join', language: 'typescript', heapMiB: 32, platform: PLATFORM, spares: 0 });
   host.open('typed');
   t.is(json((await host.run('typed', 'enum A { X = 2 } const y: number = A.X; y')).outcome), 2);
   t.like((await host.run('typed', 'const z: = 1')).outcome, { status: 'error', error: { code: 'SYNTAX_ERROR' } });
@@ -229,14 +229,7 @@ test.serial('a TypeScript session runs TypeScript, and says where it is wrong', 
   });
 });
 
-test.serial('a session that uses more memory than it may is lost alone', async (t) => {
-  host.open('greedy');
-  host.start('greedy', "const huge = 'y'.repeat(2e8); huge.charCodeAt(5); huge.toUpperCase()");
-  const lost = await host.heard('isolate.lost');
-  t.like(lost, { isolate: 'greedy', by: 'memory' });
-  t.is(json((await host.run('a', '1 + 1')).outcome), 2);
-});
-
+// A session that meets its memory limit is in test/escape: isolated-vm never frees its isolate, and this process could not end.
 test.serial('an isolate that is disposed of while it runs says nothing more', async (t) => {
   host.open('closed');
   const cell = host.start('closed', "console.log('on'); await null; for (;;);");

@@ -188,8 +188,10 @@ test('every command that a page tells to type exists', async (t) => {
 
 test('the command that SECURITY-MODEL gives administrators is one that the daemon takes', (t) => {
   const [block = ''] = blocks(page('docs/SECURITY-MODEL.md'), 'sh');
-  const [, args = ''] = /^npx node daemon\/main\.ts (.+)$/m.exec(block) ?? [];
-  t.is(parseConfig(args.split(' ')).policiesDir, 'my-levels');
+  const [, args = ''] = /^npx pyrepl3 (serve .+)$/m.exec(block) ?? [];
+  t.is(parseConfig([...args.split(' '), '--state-dir', 'state']).policiesDir, 'my-levels');
+  const [, copied = ''] = /^cp -R (\S+) my-levels$/m.exec(block) ?? [];
+  t.true(repoFiles.some(({ path }) => path === `${copied}/sandbox.yaml`));
 });
 
 test('the console sessions of README run and print what it says', async (t) => {
