@@ -25,7 +25,7 @@ export const HOST_LIMITS = {
   restartDelayMsMax: 5000,
   watchdogMs: 500,
   /** A host that does not answer for so long is busy with something that nobody can stop. */
-  pingMsMax: 10_000,
+  pingMsMax: 20_000,
   /**
    * After a cell's wall limit: how long the host has to stop it by itself, or to say that it is stuck, before the daemon kills
    * the host. Long, because a host on a busy machine that is killed for being slow takes its other sessions with it.
