@@ -82,7 +82,9 @@ export class EventQueue {
       if (this.#firstKeptSeq === seq) break;
       this.#dropOldest();
     }
-    for (const reader of this.#subscriptions.values()) reader.take(text, seq);
+    // A question is the one event that the session itself waits on; the others can wait for company.
+    const urgent = body.kind === 'input.requested';
+    for (const reader of this.#subscriptions.values()) reader.take(text, seq, urgent);
     return seq;
   }
 
@@ -165,10 +167,10 @@ class Reader {
   }
 
   /** A live event goes straight out, counted against the connection's own bound; one behind it finds it in the queue. */
-  take(text: string, seq: number): void {
+  take(text: string, seq: number, urgent: boolean): void {
     if (this.#state === 'live') {
       this.#nextSeq = seq + 1;
-      this.#sink.send(text, false);
+      this.#sink.send(text, urgent);
     }
   }
 
