@@ -29,7 +29,6 @@ export interface IsolateSpec {
   /** Those of them that wait for a person: while such a call is open, a cell's wall clock stands still. */
   readonly patient: readonly string[];
   readonly valueBytesMax: number;
-  readonly sourceBytesMax: number;
   readonly pendingCallsMax: number;
   readonly timersMax: number;
   /** CPU that code left behind by ended cells may use between two cells, in milliseconds. */

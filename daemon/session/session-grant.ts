@@ -70,7 +70,6 @@ export function isolatePlan(grant: SessionGrant, language: HostLanguage, seed: s
     capabilities,
     patient: capabilities.filter((name) => isPatient(name)),
     valueBytesMax: limits.valueBytesMax,
-    sourceBytesMax: limits.sourceBytesMax,
     pendingCallsMax: limits.pendingCallsMax,
     timersMax: limits.timersMax,
     backgroundCpuMsMax: limits.cellCpuMsMax,

@@ -27,7 +27,8 @@ import { installStructuredClone } from './guest/structured-clone.ts';
 import { installTimers } from './guest/timers.ts';
 import { installUrl } from './guest/url.ts';
 
-const MODULES = {
+/** What `boot` assembles. */
+export const GUEST_MODULES = {
   installAbort,
   installBase64,
   installClock,
@@ -57,6 +58,6 @@ const MODULES = {
  * Source of an expression: a function `(send, compute) => enter`. The parentheses around each module make V8 compile it at once,
  * so that the code cache of the first isolate holds it for the next ones.
  */
-export const PRELUDE = `((send, compute) => { 'use strict'; return (${boot})({ ${Object.entries(MODULES)
+export const PRELUDE = `((send, compute) => { 'use strict'; return (${boot})({ ${Object.entries(GUEST_MODULES)
   .map(([name, module]) => `${name}: (${module})`)
   .join(',\n')} }, send, compute); })`;

@@ -17,7 +17,6 @@ export const SPEC: IsolateSpec = {
   capabilities: ['input'],
   patient: ['input'],
   valueBytesMax: 4096,
-  sourceBytesMax: 1_000_000,
   pendingCallsMax: 3,
   timersMax: 10,
   backgroundCpuMsMax: 200,

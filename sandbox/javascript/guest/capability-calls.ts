@@ -8,7 +8,6 @@ export interface CapabilityCalls {
   settle(call: number, ok: boolean, json: string): boolean;
   /** What a rejection of ours stands for, or undefined for any other value. */
   faultOf(error: unknown): { readonly code: string; readonly capability: string } | undefined;
-  open(): number;
 }
 
 /**
@@ -146,6 +145,5 @@ export function makeCapabilityCalls(
         ? (WeakMapGet(faults, error as object) as { code: string; capability: string } | undefined)
         : undefined;
     },
-    open: () => mapSize(waiting),
   };
 }

@@ -17,7 +17,6 @@ export interface GuestNamespace {
   set(name: string, value: unknown): void;
   delete(name: string): boolean;
   remember(value: unknown): void;
-  isEmpty(): boolean;
 }
 
 /**
@@ -32,9 +31,6 @@ export function makeNamespace(kernel: GuestKernel): GuestNamespace {
   const MapGet = uncurryThis(Map.prototype.get);
   const MapSet = uncurryThis(Map.prototype.set);
   const MapDelete = uncurryThis(Map.prototype.delete);
-  const MapSize = uncurryThis(
-    Object.getOwnPropertyDescriptor(Map.prototype, 'size')?.get as (this: Map<unknown, unknown>) => number,
-  );
   const SetHas = uncurryThis(Set.prototype.has);
   const SetAdd = uncurryThis(Set.prototype.add);
   const split = uncurryThis(String.prototype.split as (this: string, separator: string) => string[]);
@@ -47,7 +43,6 @@ export function makeNamespace(kernel: GuestKernel): GuestNamespace {
 
   const declared = new Map<string, string>();
   const builtIn = new Set<string | symbol>();
-  let builtInCount = 0;
   const history: [unknown, unknown, unknown] = [undefined, undefined, undefined];
   let constants: { [index: number]: string; length: number } = { __proto__: null, length: 0 } as never;
 
@@ -87,9 +82,7 @@ export function makeNamespace(kernel: GuestKernel): GuestNamespace {
 
   return {
     begin() {
-      const keys = ownKeys(global);
-      builtInCount = keys.length;
-      for (const key of keys) SetAdd(builtIn, key);
+      for (const key of ownKeys(global)) SetAdd(builtIn, key);
     },
     thaw(declarations) {
       if (declarations === '') return;
@@ -136,6 +129,5 @@ export function makeNamespace(kernel: GuestKernel): GuestNamespace {
       history[1] = history[0];
       history[0] = value;
     },
-    isEmpty: () => MapSize(declared) === 0 && ownKeys(global).length === builtInCount,
   };
 }
