@@ -283,16 +283,18 @@ export class Session {
     this.#forgetIsolate();
     this.#cells.isolateGone();
     if (execution === undefined && !stateLost) return;
-    const message = stateLost
-      ? `${loss.message} Its variables are gone; the next cell runs in a fresh session.`
-      : loss.message;
+    const goesOn = code !== 'SECURITY_VIOLATION';
+    const message =
+      stateLost && goesOn
+        ? `${loss.message} Its variables are gone; the next cell runs in a fresh session.`
+        : loss.message;
     this.#powers.audit.note('session.lost', { sessionId: this.sessionId, code, message });
     this.#emit({ kind: 'session.lost', code, message });
     // Nothing more is to run in a session that broke out; what waits in it ends with it.
-    if (code === 'SECURITY_VIOLATION') this.#cells.withdrawAll();
+    if (!goesOn) this.#cells.withdrawAll();
     if (execution === undefined) this.#loss = message;
     else this.#cells.finish({ status: 'error', error: plainError(code, message, { stateLost }) });
-    if (code === 'SECURITY_VIOLATION') this.#powers.violated(this);
+    if (!goesOn) this.#powers.violated(this);
   }
 
   /** A cell that had to be ended with its host broke a limit; one whose host just died brought it down. */
