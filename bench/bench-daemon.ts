@@ -1,7 +1,7 @@
 /** A daemon of its own for one bench, and a client that does nothing but correlate answers, so that it costs little itself. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -16,7 +16,13 @@ import {
   SUBPROTOCOL,
 } from '../client/protocol.ts';
 
-const MAIN = fileURLToPath(import.meta.resolve('../daemon/main.ts'));
+let main = new URL('../daemon/main.ts', import.meta.url);
+
+/** From now on daemons are started as they are published, from `dist/`; the source has its types to be stripped at every start. */
+export function measureBuilt(): void {
+  main = new URL('../dist/daemon/main.js', import.meta.url);
+  if (!existsSync(main)) throw new Error('There is no dist/: npm run bench makes it, and so does npm run build.');
+}
 
 export class BenchClient {
   onEvent: (event: SessionEvent) => void = () => undefined;
@@ -79,36 +85,64 @@ export interface BenchDaemon extends AsyncDisposable {
   readonly client: BenchClient;
   readonly admin: BenchClient;
   readonly pid: number;
+  /** One more client, whom all daemons of the bench know by that name: two of the same name are the same to them. */
+  connect(name: string): Promise<BenchClient>;
+  /** When its process was started, by `performance.now()`. */
+  readonly startedMs: number;
   /** The processes that hold sessions now (`taken`), or those that stand ready. */
   hostPids(taken: boolean): Promise<number[]>;
+  /** Ends it, by a signal or in good order, and starts another one on what it leaves. */
+  again(signal?: NodeJS.Signals): Promise<BenchDaemon>;
 }
 
+const tokenOf = (name: string): string => `${name}-of-the-benches-0123456789`;
+
 /** Starts a daemon that ends with the bench, however that ends: its standard input closes. */
-export async function startDaemon(): Promise<BenchDaemon> {
-  const stateDir = mkdtempSync(join(tmpdir(), 'pyrepl3-bench-'));
-  const args = ['serve', '--state-dir', stateDir, '--ready-json', '--until-stdin-closes'];
-  const child = spawn(process.execPath, [MAIN, ...args, '--client-ceiling', 'unrestricted'], {
+export function startDaemon(args: readonly string[] = []): Promise<BenchDaemon> {
+  return startOn(mkdtempSync(join(tmpdir(), 'pyrepl3-bench-')), args);
+}
+
+async function startOn(stateDir: string, args: readonly string[]): Promise<BenchDaemon> {
+  const own = ['serve', '--state-dir', stateDir, '--ready-json', '--until-stdin-closes'];
+  const startedMs = performance.now();
+  const child = spawn(process.execPath, [fileURLToPath(main), ...own, '--client-ceiling', 'unrestricted', ...args], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const died = once(child, 'exit').then(() => Promise.reject(new Error('the daemon did not start')));
   died.catch(() => undefined);
   const [line] = await Promise.race([once(createInterface({ input: child.stdout }), 'line'), died]);
   const { clientSocket, adminSocket, pid } = JSON.parse(String(line));
-  const client = await BenchClient.open(clientSocket);
+  const connect = async (name: string): Promise<BenchClient> => {
+    const client = await BenchClient.open(clientSocket);
+    await client.call('daemon.hello', { token: tokenOf(name) });
+    return client;
+  };
+  const client = await connect('the-client');
   const admin = await BenchClient.open(adminSocket);
+  let replaced = false;
+  const end = async (signal?: NodeJS.Signals): Promise<void> => {
+    const exited = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined;
+    if (signal === undefined) {
+      await Promise.all([client.close(), admin.close()]);
+      child.stdin.end();
+    } else child.kill(signal);
+    await exited;
+  };
   return {
-    client,
-    admin,
-    pid,
+    ...{ client, admin, pid, connect },
+    startedMs,
     async hostPids(taken) {
       const { hosts } = await admin.call('daemon.stats', {});
       return hosts.filter(({ isolates }) => isolates > 0 === taken).map((host) => host.pid);
     },
+    async again(signal) {
+      replaced = true;
+      await end(signal);
+      return startOn(stateDir, args);
+    },
     async [Symbol.asyncDispose]() {
-      await Promise.all([client.close(), admin.close()]);
-      const exited = child.exitCode === null ? once(child, 'exit') : undefined;
-      child.stdin.end();
-      await exited;
+      if (replaced) return;
+      await end();
       rmSync(stateDir, { recursive: true, force: true });
     },
   };

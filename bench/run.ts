@@ -1,14 +1,36 @@
-/** `npm run bench [-- NAME…] [--smoke] [--json]`: asks the questions one after another and prints what was measured. */
+/**
+ * `npm run bench [-- NAME…] [--smoke] [--json]`: asks the questions one after another and prints what was measured: the daemon as it
+ * is published, and at smoke size, where nothing is worth reading, its source.
+ */
 import { cpus, loadavg, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
+import { measureBuilt } from './bench-daemon.ts';
 import { capabilityCall } from './capability-call.ts';
 import { cpuBound } from './cpu-bound.ts';
+import { dormantSessions } from './dormant-sessions.ts';
+import { durablePromises } from './durable-promises.ts';
+import { group } from './group.ts';
+import { injection } from './injection.ts';
 import type { Row } from './measure.ts';
 import { newSession } from './new-session.ts';
+import { policyDecision } from './policy-decision.ts';
+import { recovery } from './recovery.ts';
 import { roundTrip } from './round-trip.ts';
 import { sessionsMemory } from './sessions-memory.ts';
 
-const QUESTIONS = [newSession, roundTrip, cpuBound, capabilityCall, sessionsMemory];
+const QUESTIONS = [
+  newSession,
+  roundTrip,
+  cpuBound,
+  capabilityCall,
+  policyDecision,
+  injection,
+  durablePromises,
+  group,
+  sessionsMemory,
+  recovery,
+  dormantSessions,
+];
 
 function machineLine(): string {
   const { length } = cpus();
@@ -46,6 +68,7 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 const asked = QUESTIONS.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
+if (!values.smoke) measureBuilt();
 const machine = machineLine();
 const report: { readonly name: string; readonly rows: readonly Row[] }[] = [];
 if (!values.json) {

@@ -41,6 +41,25 @@ const executionResult = v.looseObject({
   capabilityCalls: number,
 });
 
+const capability = v.looseObject({ name: text, granted: v.boolean() });
+const approval = v.looseObject({
+  approvalId: text,
+  hash: text,
+  kind: text,
+  status: text,
+  sessionId: text,
+  level: text,
+  argsBytes: number,
+  createdAt: text,
+  deadline: text,
+});
+const problems = v.array(v.looseObject({ file: text, line: number, column: number, message: text, path: text }));
+const policyLevel = v.looseObject({ level: text, rank: number, description: text });
+const policyChanges = v.array(v.looseObject({ level: text, allows: text, words: text }));
+const auditRecords = v.array(v.looseObject({ seq: sequence, at: text, kind: text }));
+
+const checkpoint = v.looseObject({ name: text, cell: number, createdAt: text });
+
 const ANSWERS = {
   'daemon.hello': v.looseObject({
     protocol: number,
@@ -53,6 +72,8 @@ const ANSWERS = {
     languages: v.array(text),
     limits: v.looseObject({ frameBytesMax: number, sourceBytesMax: number }),
   }),
+  'daemon.backup': v.looseObject({ file: text, bytes: number }),
+  'daemon.drain': v.looseObject({ graceMs: number, busy: number }),
   'daemon.stats': v.looseObject({ version: text, pid: number, hosts: v.array(nothing) }),
   'session.create': sessionInfo,
   'session.attach': sessionInfo,
@@ -62,6 +83,7 @@ const ANSWERS = {
   'session.setLevel': sessionInfo,
   'session.interrupt': v.looseObject({ interrupted: v.boolean() }),
   'session.reset': sessionInfo,
+  'session.hibernate': v.looseObject({ hibernated: v.boolean() }),
   'session.close': nothing,
   'session.execute': executionResult,
   'session.complete': v.looseObject({ matches: v.array(text), start: number, end: number }),
@@ -73,8 +95,27 @@ const ANSWERS = {
   'namespace.get': v.looseObject({ value }),
   'namespace.set': v.looseObject({ set: v.array(text) }),
   'namespace.delete': v.looseObject({ deleted: v.array(text) }),
-  'capability.list': v.looseObject({ capabilities: v.array(v.looseObject({ name: text, granted: v.boolean() })) }),
+  'checkpoint.create': checkpoint,
+  'checkpoint.list': v.looseObject({ checkpoints: v.array(checkpoint) }),
+  'checkpoint.restore': sessionInfo,
+  'capability.list': v.looseObject({ capabilities: v.array(capability) }),
+  'capability.provide': capability,
+  'capability.withdraw': nothing,
   'input.answer': nothing,
+  'approval.list': v.looseObject({ change: number, approvals: v.array(approval) }),
+  'approval.show': approval,
+  'approval.settle': approval,
+  'policy.list': v.looseObject({ hash: text, source: text, levels: v.array(policyLevel) }),
+  'policy.show': v.looseObject({ ...policyLevel.entries, grants: v.array(nothing), text }),
+  'policy.validate': v.looseObject({ ok: v.boolean(), problems }),
+  'policy.diff': v.looseObject({ changes: policyChanges, decidedOtherwise: v.array(nothing), callsConsidered: number }),
+  'policy.explain': v.looseObject({ verdict: text, reason: text, ruleId: text }),
+  'policy.test': v.looseObject({ passed: number, failed: number, rows: v.array(nothing) }),
+  'policy.apply': v.looseObject({ hash: text, previousHash: text, changes: policyChanges }),
+  'policy.learn': v.looseObject({ yaml: text, denied: number }),
+  'audit.query': v.looseObject({ records: auditRecords, cursor: v.nullable(text) }),
+  'audit.tail': v.looseObject({ records: auditRecords, lastSeq: sequence }),
+  'audit.verify': v.looseObject({ ok: v.boolean(), records: number, lastSeq: sequence, problems: v.array(nothing) }),
 } as const satisfies Record<MethodName, v.GenericSchema>;
 
 /** Holds an answer against its method's shape. Throws INTERNAL naming the first member that is wrong. */
@@ -101,8 +142,12 @@ const EVENTS: Readonly<Record<string, v.GenericSchema>> = {
   'input.requested': v.looseObject({ ...ofExecution, requestId: text, prompt: text }),
   'input.settled': v.looseObject({ ...numbered, requestId: text, outcome: text }),
   'session.level': v.looseObject({ ...numbered, level: text }),
+  'capabilities.changed': v.looseObject({ ...numbered, capabilities: v.array(text) }),
+  'approval.requested': v.looseObject({ ...ofExecution, approvalId: text, capability: v.nullable(text) }),
+  'approval.settled': v.looseObject({ ...numbered, approvalId: text, outcome: text }),
   'session.lost': v.looseObject({ ...numbered, code: faultCode, message: text }),
   'session.reset': v.looseObject(numbered),
+  'session.detached': v.looseObject({ ...numbered, role: v.picklist(['client', 'admin']), reason: text }),
   'session.closed': v.looseObject({ ...numbered, reason: text }),
 } satisfies Record<SessionEvent['kind'], v.GenericSchema>;
 const anyEvent = v.looseObject({ ...numbered, kind: text });

@@ -4,6 +4,7 @@ import { PyreplError } from './errors.ts';
 import {
   ADMIN_SOCKET,
   CLIENT_SOCKET,
+  type FaultCode,
   METHODS,
   type MethodName,
   type Params,
@@ -11,6 +12,7 @@ import {
   type Role,
   type SessionInfo,
 } from './protocol.ts';
+import { parseInvocation } from './provided-capabilities.ts';
 import { type CallOptions, Session } from './session.ts';
 import { type Exchange, type ReconnectOptions, Transport } from './transport.ts';
 
@@ -40,6 +42,7 @@ export interface ClientEvents {
 
 /** What may be asked twice: it changes nothing, or names what it changes so that a second time changes nothing more. */
 const RESENDABLE: ReadonlySet<MethodName> = new Set([
+  'daemon.drain',
   'daemon.stats',
   'session.attach',
   'session.detach',
@@ -52,15 +55,29 @@ const RESENDABLE: ReadonlySet<MethodName> = new Set([
   'namespace.list',
   'namespace.get',
   'capability.list',
+  'capability.provide',
+  'capability.withdraw',
   'input.answer',
+  'approval.list',
+  'approval.show',
+  'policy.list',
+  'policy.show',
+  'policy.validate',
+  'policy.diff',
+  'policy.explain',
+  'policy.test',
+  'policy.learn',
+  'audit.query',
+  'audit.tail',
+  'audit.verify',
 ]);
 
 /**
  * A connection to the daemon that outlives the sockets it is made of.
  *
  * Owns the transport, the token that makes a new connection the same client, and the open sessions. Invariant: after a
- * reconnection the token has been presented and every open session attached again from its last event, before any request
- * travels.
+ * reconnection the token has been presented and every open session attached again from its last event, before any
+ * request travels.
  */
 export class Client implements AsyncDisposable {
   readonly #options: ConnectOptions;
@@ -89,6 +106,7 @@ export class Client implements AsyncDisposable {
           const event = parseEvent(params);
           client.#sessions.get(event.sessionId)?.deliver(event);
         },
+        onCall: (method, params) => client.#invoked(method, params),
         onDown: (reason) => client.#emit('disconnected', reason),
         onUp: () => client.#emit('reconnected', client.hello),
         onClosed: (error) => client.#closed(error),
@@ -126,6 +144,7 @@ export class Client implements AsyncDisposable {
         if (this.#sessions.get(sessionId) === over) this.#sessions.delete(sessionId);
       },
       sourceBytesMax: () => this.hello.limits.sourceBytesMax,
+      role: () => this.hello.role,
     });
     // Known before it is asked for: its first events may come in the same piece as the answer.
     this.#sessions.set(sessionId, session);
@@ -191,6 +210,14 @@ export class Client implements AsyncDisposable {
     await Promise.all(Array.from(this.#sessions.values(), (session) => reattach(session, exchange)));
   }
 
+  /** The daemon asks for what this client provides. */
+  async #invoked(method: string, params: unknown): Promise<unknown> {
+    const { sessionId, name, args } = parseInvocation(method, params);
+    const session = this.#sessions.get(sessionId);
+    if (!session) throw new PyreplError('UNKNOWN_SESSION', 'the session is not open on this client');
+    return session.invoked(name, args);
+  }
+
   #closed(reason: PyreplError | null): void {
     for (const session of [...this.#sessions.values()]) session.end(reason);
     this.#emit('closed', reason);
@@ -210,6 +237,9 @@ export class Client implements AsyncDisposable {
   }
 }
 
+/** What a session that cannot be followed any more is answered with. */
+const ENDED: ReadonlySet<FaultCode> = new Set(['UNKNOWN_SESSION', 'SESSION_CLOSED', 'LEVEL_DENIED', 'SESSION_MOVED']);
+
 async function reattach(session: Session, exchange: Exchange): Promise<void> {
   const { sessionId, lastSeq } = session;
   const attach = async (afterSeq?: number): Promise<void> => {
@@ -220,7 +250,7 @@ async function reattach(session: Session, exchange: Exchange): Promise<void> {
     await attach(lastSeq);
   } catch (error) {
     if (!(error instanceof PyreplError)) throw error;
-    if (error.code === 'UNKNOWN_SESSION' || error.code === 'SESSION_CLOSED') {
+    if (ENDED.has(error.code)) {
       session.end(error);
       return;
     }
@@ -231,5 +261,15 @@ async function reattach(session: Session, exchange: Exchange): Promise<void> {
     // The oldest kept event may be dropped before it is asked for; then only new ones are left to be had.
     if (typeof firstKeptSeq !== 'number') await attach();
     else await attach(firstKeptSeq - 1).catch(() => attach());
+  }
+  await Promise.all(session.provided.map((offer) => provideAgain(sessionId, offer, exchange)));
+}
+
+async function provideAgain(sessionId: string, offer: Session['provided'][number], exchange: Exchange): Promise<void> {
+  try {
+    await exchange('capability.provide', { sessionId, ...offer });
+  } catch (error) {
+    // The policy was narrowed meanwhile: the guest is told so when it calls. The connection itself is fine.
+    if (!(error instanceof PyreplError) || error.code === 'UNAVAILABLE') throw error;
   }
 }

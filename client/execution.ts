@@ -3,7 +3,7 @@ import type { ExecutionResult, SessionEvent } from './protocol.ts';
 
 export type ExecutionEvent = Extract<
   SessionEvent,
-  { kind: 'output' | 'output.truncated' | 'display' | 'log' | 'input.requested' }
+  { kind: 'output' | 'output.truncated' | 'display' | 'log' | 'input.requested' | 'approval.requested' }
 >;
 
 export interface ExecuteOptions {
@@ -11,6 +11,8 @@ export interface ExecuteOptions {
   readonly executionId?: string;
   /** Wall clock; the level's own limit can only be narrowed. */
   readonly timeoutMs?: number;
+  /** Where the cell fails, the session is as it was before it; what the cell did outside stays done. */
+  readonly rollbackOnError?: boolean;
   /** Aborting it interrupts the cell, which then settles as INTERRUPTED. */
   readonly signal?: AbortSignal;
   /** Called for every event as it arrives, without a buffer; what it throws is what the execution rejects with. */

@@ -24,6 +24,12 @@ export const FAULTS = {
   SLOW_READER: { blame: 'client', rpc: -32011 },
   UNAVAILABLE: { blame: 'daemon', rpc: -32012 },
   SESSION_CLOSED: { blame: 'client', rpc: -32013 },
+  APPROVAL_DENIED: { blame: 'policy', rpc: -32014 },
+  RATE_LIMITED: { blame: 'policy', rpc: -32015 },
+  BUDGET_EXCEEDED: { blame: 'policy', rpc: -32016 },
+  UNKNOWN_APPROVAL: { blame: 'client', rpc: -32017 },
+  APPROVAL_SETTLED: { blame: 'client', rpc: -32018 },
+  POLICY_INVALID: { blame: 'client', rpc: -32019 },
   SYNTAX_ERROR: { blame: 'guest', rpc: -32020 },
   RUNTIME_ERROR: { blame: 'guest', rpc: -32021 },
   INTERRUPTED: { blame: 'client', rpc: -32022 },
@@ -34,6 +40,12 @@ export const FAULTS = {
   SECURITY_VIOLATION: { blame: 'guest', rpc: -32027 },
   SESSION_LOST: { blame: 'daemon', rpc: -32028 },
   HOST_CRASHED: { blame: 'daemon', rpc: -32029 },
+  CONFLICT: { blame: 'guest', rpc: -32030 },
+  EFFECT_FAILED: { blame: 'guest', rpc: -32031 },
+  AUDIT_BROKEN: { blame: 'daemon', rpc: -32032 },
+  IN_DOUBT: { blame: 'daemon', rpc: -32033 },
+  REPLAY_DIVERGED: { blame: 'daemon', rpc: -32034 },
+  SESSION_MOVED: { blame: 'daemon', rpc: -32035 },
 } as const satisfies Record<string, { blame: 'guest' | 'client' | 'policy' | 'daemon'; rpc: number }>;
 
 export type FaultCode = keyof typeof FAULTS;

@@ -24,6 +24,7 @@ export type {
   SessionLimits,
   Value,
 } from './protocol.ts';
+export type { JsonSchema, ProvidedHandler, ProvideOptions } from './provided-capabilities.ts';
 export type { CallOptions, Namespace, Session } from './session.ts';
 export type { ReconnectOptions } from './transport.ts';
 

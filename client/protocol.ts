@@ -5,8 +5,11 @@
  */
 import * as v from 'valibot';
 
+export type * from './administration.ts';
+export { DRAIN_MS_MAX } from './administration.ts';
 export { type Blame, FAULTS, type FaultCode, type FaultData } from './faults.ts';
 
+import { ADMINISTRATION_METHODS, type AdministrationResults, type ApprovalStatus } from './administration.ts';
 import type { FaultCode } from './faults.ts';
 
 export const SUBPROTOCOL = 'pyrepl3.v1';
@@ -17,7 +20,7 @@ export const ADMIN_SOCKET = 'admin.sock';
 /** The largest WebSocket message either side accepts, in bytes. A source of 1 MiB whose every character is escaped fits. */
 export const FRAME_BYTES_MAX = 8 * 1024 * 1024;
 
-export const LANGUAGES = ['javascript', 'typescript'] as const;
+export const LANGUAGES = ['javascript', 'typescript', 'python'] as const;
 export type Language = (typeof LANGUAGES)[number];
 export type Role = 'client' | 'admin';
 
@@ -33,6 +36,10 @@ const milliseconds = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(8
 const source = v.string();
 const name = v.pipe(v.string(), v.minLength(1), v.maxLength(256));
 const label = v.pipe(v.string(), v.maxLength(256));
+const checkpoint = v.pipe(
+  v.string(),
+  v.regex(/^[\w.-]{1,64}$/, 'a name of up to 64 letters, digits, "_", "-" and "."'),
+);
 const cursor = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(2 ** 31 - 1));
 const sequence = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER));
 const count = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(2 ** 40));
@@ -48,6 +55,8 @@ const limits = v.strictObject({
 /** A level's name is checked against the policy in force, which may hold levels of its own. */
 const level = v.string();
 const none = v.strictObject({});
+/** An object, or true or false, as JSON Schema has it; the daemon looks at the rest. */
+const jsonSchema = v.union([v.boolean(), v.record(v.string(), v.unknown())]);
 const ofSession = v.strictObject({ sessionId });
 
 /** Every method: the schema of its parameters and the least role that may call it. */
@@ -78,6 +87,7 @@ export const METHODS = {
   'session.setLevel': { role: 'client', params: v.strictObject({ sessionId, level }) },
   'session.interrupt': { role: 'client', params: v.strictObject({ sessionId, executionId: v.optional(executionId) }) },
   'session.reset': { role: 'client', params: ofSession },
+  'session.hibernate': { role: 'client', params: ofSession },
   'session.close': { role: 'client', params: ofSession },
   'session.execute': {
     role: 'client',
@@ -86,6 +96,7 @@ export const METHODS = {
       source,
       executionId: v.optional(executionId),
       timeoutMs: v.optional(milliseconds),
+      rollbackOnError: v.optional(v.boolean()),
     }),
   },
   'session.complete': { role: 'client', params: v.strictObject({ sessionId, source, cursor }) },
@@ -98,11 +109,27 @@ export const METHODS = {
     role: 'client',
     params: v.strictObject({ sessionId, names: v.pipe(v.array(name), v.maxLength(1000)) }),
   },
+  'checkpoint.create': { role: 'client', params: v.strictObject({ sessionId, name: v.optional(checkpoint) }) },
+  'checkpoint.list': { role: 'client', params: ofSession },
+  'checkpoint.restore': { role: 'client', params: v.strictObject({ sessionId, name: checkpoint }) },
   'capability.list': { role: 'client', params: ofSession },
+  'capability.provide': {
+    role: 'client',
+    params: v.strictObject({
+      sessionId,
+      name,
+      summary: v.pipe(v.string(), v.minLength(1), v.maxLength(500)),
+      parameters: jsonSchema,
+      result: v.optional(jsonSchema),
+      timeoutMs: v.optional(milliseconds),
+    }),
+  },
+  'capability.withdraw': { role: 'client', params: v.strictObject({ sessionId, name }) },
   'input.answer': {
     role: 'client',
     params: v.strictObject({ sessionId, requestId: v.pipe(v.string(), v.maxLength(64)), text: v.nullable(v.string()) }),
   },
+  ...ADMINISTRATION_METHODS,
 } as const satisfies Record<string, { role: Role; params: v.GenericSchema }>;
 
 export type MethodName = keyof typeof METHODS;
@@ -116,6 +143,15 @@ export type Params<M extends MethodName> = v.InferInput<(typeof METHODS)[M]['par
 export type Value =
   | { readonly kind: 'json'; readonly json: unknown }
   | { readonly kind: 'preview'; readonly text: string; readonly type: string };
+
+/** A place that a session can be taken back to. */
+export interface CheckpointInfo {
+  readonly name: string;
+  /** The newest cell when it was made. */
+  readonly cell: number;
+  /** ISO 8601. */
+  readonly createdAt: string;
+}
 
 /** What ended a cell that did not end well. Lines and columns are the user's own, counted from 1. */
 export interface ExecutionError {
@@ -191,7 +227,14 @@ export interface CapabilityInfo {
   readonly granted: boolean;
   readonly lowestLevel: string | null;
   readonly summary: string;
+  /** As it would stand in a `.d.ts`. */
   readonly signature: string;
+  /** As it would stand in a Python stub file. */
+  readonly stub: string;
+  /** The names that it puts into the session. */
+  readonly globals: readonly string[];
+  /** Whether a person must agree to its calls; null where it is not granted. */
+  readonly approval: 'never' | 'once' | 'always' | null;
 }
 
 export interface DaemonStats {
@@ -204,6 +247,8 @@ export interface DaemonStats {
   readonly sessions: number;
   readonly running: number;
   readonly executions: number;
+  /** It takes nothing new and ends soon. */
+  readonly draining: boolean;
   readonly rssBytes: number;
   readonly hosts: readonly {
     readonly pid: number;
@@ -213,7 +258,7 @@ export interface DaemonStats {
   }[];
 }
 
-export interface Results {
+export interface Results extends AdministrationResults {
   'daemon.hello': {
     readonly protocol: number;
     readonly version: string;
@@ -238,6 +283,8 @@ export interface Results {
   'session.setLevel': SessionInfo;
   'session.interrupt': { readonly interrupted: boolean };
   'session.reset': SessionInfo;
+  /** False where the session has something to do, and stays awake. */
+  'session.hibernate': { readonly hibernated: boolean };
   'session.close': Record<string, never>;
   'session.execute': ExecutionResult;
   /** `matches` replace the source between `start` and `end`. */
@@ -248,9 +295,25 @@ export interface Results {
   'namespace.get': { readonly value: Value };
   'namespace.set': { readonly set: readonly string[] };
   'namespace.delete': { readonly deleted: readonly string[] };
+  'checkpoint.create': CheckpointInfo;
+  'checkpoint.list': { readonly checkpoints: readonly CheckpointInfo[] };
+  'checkpoint.restore': SessionInfo;
   'capability.list': { readonly capabilities: readonly CapabilityInfo[] };
   'input.answer': Record<string, never>;
+  'capability.provide': CapabilityInfo;
+  'capability.withdraw': Record<string, never>;
 }
+
+/** What the daemon asks of a client: requests in the other direction, over the same connection. */
+export const CLIENT_METHODS = {
+  /** A call of a capability that the client provides; answered with JSON data, or an error whose message guest code may read. */
+  'capability.invoke': v.strictObject({
+    sessionId,
+    callId: v.pipe(v.string(), v.maxLength(64)),
+    name,
+    args: v.array(v.unknown()),
+  }),
+} as const;
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Events
@@ -290,13 +353,35 @@ export type EventBody =
       readonly outcome: 'answered' | 'timed-out' | 'cancelled';
     }
   | { readonly kind: 'session.level'; readonly level: string }
+  /** What the session may use has changed: its level was edited, or its client provided or withdrew something. */
+  | { readonly kind: 'capabilities.changed'; readonly capabilities: readonly string[] }
+  /** A call waits for a person. */
+  | {
+      readonly kind: 'approval.requested';
+      readonly executionId: string | null;
+      readonly approvalId: string;
+      readonly capability: string | null;
+    }
+  | {
+      readonly kind: 'approval.settled';
+      readonly approvalId: string;
+      readonly outcome: Exclude<ApprovalStatus, 'pending'>;
+    }
   /** The isolate and the namespace are gone; the session goes on with a fresh one. */
   | { readonly kind: 'session.lost'; readonly code: FaultCode; readonly message: string }
   | { readonly kind: 'session.reset' }
+  /** The level is above the ceiling of that role's connections: this is the last event that they get. */
+  | { readonly kind: 'session.detached'; readonly role: Role; readonly reason: string }
   | { readonly kind: 'session.closed'; readonly reason: string };
 
 /** The parameters of the `event` notification. */
 export type SessionEvent = EventBody & { readonly sessionId: string; readonly seq: number };
 
 /** Close codes of the WebSocket beyond RFC 6455's own. The close reason is a sentence. */
-export const CLOSE = { slowReader: 4001, heartbeatMissed: 4002, drained: 4003, tooManyConnections: 4004 } as const;
+export const CLOSE = {
+  slowReader: 4001,
+  heartbeatMissed: 4002,
+  drained: 4003,
+  tooManyConnections: 4004,
+  sessionMoved: 4005,
+} as const;

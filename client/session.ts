@@ -5,16 +5,19 @@ import { type ExecuteOptions, Execution } from './execution.ts';
 import { type InputHandler, InputRequests } from './input-requests.ts';
 import type {
   CapabilityInfo,
+  CheckpointInfo,
   ExecutionResult,
   FaultCode,
   MethodName,
   NamespaceEntry,
   Params,
   Results,
+  Role,
   SessionEvent,
   SessionInfo,
   Value,
 } from './protocol.ts';
+import { ProvidedCapabilities, type ProvidedHandler, type ProvideOptions } from './provided-capabilities.ts';
 
 export interface CallOptions {
   /** Ends the waiting; a request that was sent is not taken back. */
@@ -27,6 +30,16 @@ export interface SessionPowers {
   /** The session is over for this client; its events are not delivered any more. */
   forget(session: Session): void;
   readonly sourceBytesMax: () => number;
+  /** Of the connection: it may not follow sessions above its ceiling. */
+  readonly role: () => Role;
+}
+
+export interface Checkpoints {
+  /** Gives the state of now a name, or the one given; rejects BUSY while a cell runs. */
+  create(name?: string, options?: CallOptions): Promise<CheckpointInfo>;
+  list(options?: CallOptions): Promise<readonly CheckpointInfo[]>;
+  /** The session is as it was then. What its cells did outside stays done. Rejects INVALID_PARAMS where there is no such name. */
+  restore(name: string, options?: CallOptions): Promise<void>;
 }
 
 export interface Namespace {
@@ -46,16 +59,18 @@ const GONE: readonly FaultCode[] = ['UNKNOWN_SESSION', 'SESSION_CLOSED'];
  * One REPL session on the daemon, as this client sees it.
  *
  * Owns the number of the last event seen and the streams that events go to. Invariants: an event is delivered once and
- * in order, whatever the connection does; events that cannot be had any more are marked by one `events.gap`; every stream
- * ends when the session is closed, detached, or its client is closed.
+ * in order, whatever the connection does; events that cannot be had any more are marked by one `events.gap`; every
+ * stream ends when the session is closed, detached, moved above the client's ceiling, or its client is closed.
  */
 export class Session implements AsyncDisposable {
   readonly sessionId: string;
   readonly namespace: Namespace;
+  readonly checkpoints: Checkpoints;
   readonly #powers: SessionPowers;
   readonly #executions = new Map<string, Execution>();
   readonly #streams = new Set<EventBuffer<SessionEvent>>();
   readonly #inputs: InputRequests;
+  readonly #provided = new ProvidedCapabilities();
   readonly #caughtUp = new Set<{ readonly seq: number; readonly resolve: () => void }>();
   #info: SessionInfo | null = null;
   /** The last event seen; null until the daemon says where its stream stands. */
@@ -63,6 +78,8 @@ export class Session implements AsyncDisposable {
   /** Where to count from when it says so: events between are missing. */
   #gapFromSeq: number | null = null;
   #over = false;
+  /** The daemon lets this client follow it no more; it is still there to be closed. */
+  #outOfReach = false;
 
   constructor(sessionId: string, afterSeq: number | null, powers: SessionPowers) {
     this.sessionId = sessionId;
@@ -71,6 +88,14 @@ export class Session implements AsyncDisposable {
     this.#inputs = new InputRequests((requestId, text) =>
       powers.call('input.answer', { sessionId, requestId, text }).then(() => undefined),
     );
+    this.checkpoints = {
+      create: (name, options) =>
+        powers.call('checkpoint.create', { sessionId, ...(name !== undefined && { name }) }, options),
+      list: async (options) => (await powers.call('checkpoint.list', { sessionId }, options)).checkpoints,
+      restore: async (name, options) => {
+        this.#info = await powers.call('checkpoint.restore', { sessionId, name }, options);
+      },
+    };
     this.namespace = {
       list: async (options) => (await powers.call('namespace.list', { sessionId }, options)).names,
       get: async (name, options) => (await powers.call('namespace.get', { sessionId, name }, options)).value,
@@ -98,8 +123,12 @@ export class Session implements AsyncDisposable {
   execute(source: string, options: ExecuteOptions = {}): Execution {
     const executionId = options.executionId ?? randomUUID();
     const { sessionId } = this;
-    const { timeoutMs } = options;
-    const params = { sessionId, source, executionId, ...(timeoutMs !== undefined && { timeoutMs }) };
+    const { timeoutMs, rollbackOnError } = options;
+    const params = {
+      ...{ sessionId, source, executionId },
+      ...(timeoutMs !== undefined && { timeoutMs }),
+      ...(rollbackOnError !== undefined && { rollbackOnError }),
+    };
     const execution: Execution = new Execution(executionId, options, {
       send: () => {
         this.#refuseTooLarge(source);
@@ -174,6 +203,34 @@ export class Session implements AsyncDisposable {
     return (await this.#powers.call('capability.list', { sessionId: this.sessionId }, options)).capabilities;
   }
 
+  /**
+   * Gives the guest code of this session a function of that name, which the handler answers. It is provided again on
+   * every new connection, until it is withdrawn or the session is over. Rejects CAPABILITY_DENIED where the level lets
+   * clients provide nothing, INVALID_PARAMS for a name that means something already and for a schema that the daemon
+   * does not take.
+   */
+  async provide(
+    name: string,
+    options: ProvideOptions,
+    handler: ProvidedHandler,
+    callOptions?: CallOptions,
+  ): Promise<void> {
+    // Known before it is offered: a cell that runs may call it before the answer is here.
+    const { offer, undo } = this.#provided.add(name, options, handler);
+    try {
+      await this.#powers.call('capability.provide', { sessionId: this.sessionId, ...offer }, callOptions);
+    } catch (error) {
+      undo();
+      throw error;
+    }
+  }
+
+  /** Takes a function away again: calls of it are refused from now on. */
+  async withdraw(name: string, options?: CallOptions): Promise<void> {
+    await this.#powers.call('capability.withdraw', { sessionId: this.sessionId, name }, options);
+    this.#provided.remove(name);
+  }
+
   show(options?: CallOptions): Promise<SessionInfo> {
     return this.#describedBy(this.#powers.call('session.show', { sessionId: this.sessionId }, options));
   }
@@ -194,7 +251,7 @@ export class Session implements AsyncDisposable {
 
   /** Ends the session on the daemon; one that is gone already is closed too. */
   async close(options?: CallOptions): Promise<void> {
-    if (this.#over) return;
+    if (this.#over && !this.#outOfReach) return;
     try {
       await this.#powers.call('session.close', { sessionId: this.sessionId }, options);
     } catch (error) {
@@ -229,6 +286,16 @@ export class Session implements AsyncDisposable {
     if (this.#lastSeq === null) this.#startFrom(afterSeq);
   }
 
+  /** For the client: what to provide again on a new connection. */
+  get provided(): ProvidedCapabilities['offers'] {
+    return this.#provided.offers;
+  }
+
+  /** For the client: guest code has called what this session provides. */
+  invoked(name: string, args: readonly unknown[]): Promise<unknown> {
+    return this.#provided.invoke(name, args);
+  }
+
   /** For the client: the events after `lastSeq` are gone; the stream goes on where the daemon's answer says. */
   eventsGone(): void {
     this.#gapFromSeq = this.lastSeq + 1;
@@ -250,15 +317,19 @@ export class Session implements AsyncDisposable {
     if (event.kind === 'session.level' && this.#info) this.#info = { ...this.#info, level: event.level };
     this.#releaseCaughtUp();
     if (event.kind === 'session.closed') this.end(null);
+    if (event.kind === 'session.detached' && event.role === this.#powers.role())
+      this.end(new PyreplError('LEVEL_DENIED', event.reason));
   }
 
   /** For the client: nothing more will come, because of `error` if there is one. */
   end(error: PyreplError | null): void {
     if (this.#over) return;
     this.#over = true;
+    this.#outOfReach = error?.code === 'LEVEL_DENIED';
     for (const stream of this.#streams) stream.end(error);
     this.#streams.clear();
     this.#inputs.cancel();
+    this.#provided.clear();
     this.#releaseCaughtUp();
     this.#powers.forget(this);
   }

@@ -1,14 +1,24 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createJSONRPCErrorResponse, JSONRPCClient, JSONRPCErrorCode, type JSONRPCResponse } from 'json-rpc-2.0';
+import {
+  createJSONRPCErrorResponse,
+  createJSONRPCSuccessResponse,
+  JSONRPCClient,
+  JSONRPCErrorCode,
+  type JSONRPCResponse,
+} from 'json-rpc-2.0';
 import { Connection } from './connection.ts';
 import { errorFromResponse, PyreplError } from './errors.ts';
-import { FRAME_BYTES_MAX } from './protocol.ts';
+import { FAULTS, FRAME_BYTES_MAX } from './protocol.ts';
 
 /**
  * Requests without an answer; more are refused with BUSY, so that a caller in a loop cannot fill the memory. The daemon
  * takes as many on one connection, so that after a reconnection all of them can be sent again.
  */
 const REQUESTS_MAX = 4096;
+/** Calls of the daemon's that are being answered; more are refused with BUSY. */
+const CALLS_MAX = 1024;
+/** As much of an error's message as the daemon passes on. */
+const MESSAGE_CHARS_MAX = 2000;
 /** A request that was there each time the connection broke is likely what breaks it. */
 const SENDS_MAX = 5;
 
@@ -31,9 +41,13 @@ export interface TransportOptions {
   resume(exchange: Exchange): Promise<void>;
   /** Given the parameters of an `event` notification. A PyreplError thrown here closes the transport with it. */
   onEvent(params: unknown): void;
+  /** Answers a request of the daemon's; what it rejects with travels back as its message. */
+  onCall(method: string, params: unknown): Promise<unknown>;
   onDown(reason: PyreplError): void;
   onUp(): void;
-  /** Called once: with what every request from now on is refused with, or null where the client's own `close` ended it. */
+  /**
+   * Called once: with what every request from now on is refused with, or null where the client's own `close` ended it.
+   */
   onClosed(error: PyreplError | null): void;
 }
 
@@ -78,6 +92,7 @@ export class Transport {
   #attempt = 0;
   #downSinceMs = 0;
   #frameBytesMax = FRAME_BYTES_MAX;
+  #calls = 0;
 
   private constructor(options: TransportOptions) {
     this.#options = options;
@@ -131,7 +146,7 @@ export class Transport {
   ): Promise<unknown> {
     const id = this.#nextId++;
     const request = { jsonrpc: '2.0', id, method, params } as const;
-    const entry: Outstanding = { id, method, frame: this.#encode(request), ...route, sends: 0, failure: null };
+    const entry: Outstanding = { id, method, frame: this.#encode(method, request), ...route, sends: 0, failure: null };
     const onAbort = (): void => this.#fail(entry, signal?.reason);
     signal?.addEventListener('abort', onAbort, { once: true });
     try {
@@ -145,18 +160,19 @@ export class Transport {
     }
   }
 
-  #encode(request: { readonly method: string }): string {
+  /** @param what the message is, for the refusal of one that cannot be sent */
+  #encode(what: string, message: object): string {
     let frame: string;
     try {
-      frame = JSON.stringify(request);
+      frame = JSON.stringify(message);
     } catch (error) {
-      throw notJson(request.method, error);
+      throw notJson(what, error);
     }
     const bytes = Buffer.byteLength(frame);
     if (bytes <= this.#frameBytesMax) return frame;
     throw new PyreplError(
       'TOO_LARGE',
-      `${request.method} would take ${bytes} bytes; the daemon accepts ${this.#frameBytesMax} in one message`,
+      `${what} would take ${bytes} bytes; the daemon accepts ${this.#frameBytesMax} in one message`,
       { details: { bytes, bytesMax: this.#frameBytesMax } },
     );
   }
@@ -209,8 +225,9 @@ export class Transport {
   }
 
   /**
-   * A frame that the daemon would not read, so it cannot say which one it was. Only a value of the caller's own can make
-   * a frame of this client unreadable (by its depth, or its number of members), and one method carries such values.
+   * A frame that the daemon would not read, so it cannot say which one it was. Only a value of the caller's own can
+   * make a frame of this client unreadable (by its depth, or its number of members), and one method carries such
+   * values.
    */
   #onRefusedFrame(refusal: PyreplError): void {
     const suspects = [...this.#outstanding.values()].filter(
@@ -221,13 +238,9 @@ export class Transport {
   }
 
   #onCall(link: Link, message: { readonly method?: unknown; readonly params?: unknown; readonly id?: unknown }): void {
-    if (typeof message.id === 'number' || typeof message.id === 'string') {
-      const refusal = createJSONRPCErrorResponse(
-        message.id,
-        JSONRPCErrorCode.MethodNotFound,
-        'this client answers no calls',
-      );
-      link.connection?.send(JSON.stringify(refusal));
+    const { method, params, id } = message;
+    if ((typeof id === 'number' || typeof id === 'string') && typeof method === 'string') {
+      void this.#answer(link, id, method, params);
       return;
     }
     // Notifications of other names are of a newer protocol and ask for nothing.
@@ -238,6 +251,21 @@ export class Transport {
       if (!(error instanceof PyreplError)) throw error;
       this.#shut(error);
     }
+  }
+
+  /** Answers on the connection that asked; once that is gone nobody waits for it. Never rejects. */
+  async #answer(link: Link, id: number | string, method: string, params: unknown): Promise<void> {
+    this.#calls += 1;
+    let frame: string;
+    try {
+      if (this.#calls > CALLS_MAX) throw new PyreplError('BUSY', `this client is answering ${CALLS_MAX} calls already`);
+      const result = (await this.#options.onCall(method, params)) ?? null;
+      frame = this.#encode('the answer', createJSONRPCSuccessResponse(id, result));
+    } catch (error) {
+      frame = JSON.stringify(refusal(id, error));
+    }
+    this.#calls -= 1;
+    if (!link.ended) link.connection?.send(frame);
   }
 
   /** The other side does not speak the protocol: a new connection would not change that. */
@@ -326,9 +354,17 @@ function send(entry: Outstanding, link: Link): void {
   link.connection?.send(entry.frame);
 }
 
-function notJson(method: string, cause: unknown): PyreplError {
+/** What a call is answered with where it failed: the message is all that is told of an error which is not ours. */
+function refusal(id: number | string, error: unknown): JSONRPCResponse {
+  const message = (error instanceof Error ? error.message : String(error)).slice(0, MESSAGE_CHARS_MAX);
+  const code = error instanceof PyreplError ? error.code : 'RUNTIME_ERROR';
+  const { blame, rpc } = FAULTS[code];
+  return createJSONRPCErrorResponse(id, rpc, message, { code, blame });
+}
+
+function notJson(what: string, cause: unknown): PyreplError {
   const why = cause instanceof Error ? cause.message : String(cause);
-  return new PyreplError('INVALID_PARAMS', `the parameters of ${method} are not JSON: ${why}`, { cause });
+  return new PyreplError('INVALID_PARAMS', `${what} cannot be sent, for it is not JSON: ${why}`, { cause });
 }
 
 function unanswered(entry: Outstanding, cause: PyreplError): PyreplError {

@@ -1,33 +1,39 @@
 /** What every method of the protocol does: finds the session, asks the policy, answers. */
-import type { DaemonStats, Role } from '../client/protocol.ts';
+import type { DaemonStats } from '../client/protocol.ts';
 import { FRAME_BYTES_MAX, LANGUAGES, PROTOCOL_VERSION } from '../client/protocol.ts';
-import { compareLevels, decide, isAtMost, levelFromName, levelOf, lowestLevelGranting } from '../policies/evaluate.ts';
-import { LEVELS, type LevelName, type Policy } from '../policies/policy.ts';
+import { isAtMost, levelFromName, levelOf } from '../policies/evaluate.ts';
+import { type Ceilings, LEVELS, type LevelName, type Policy } from '../policies/policy.ts';
 import type { Audit } from './audit/audit-log.ts';
-import { CAPABILITIES } from './capabilities/registry.ts';
 import { Fault } from './fault.ts';
+import type { Session } from './session/session.ts';
 import type { SessionRegistry } from './session/session-registry.ts';
 import type { Caller } from './transport/caller.ts';
 import { AnswerThen, type Handlers } from './transport/handlers.ts';
+import type { UpkeepMethod } from './upkeep-handlers.ts';
 
 export interface HandlerParts {
   readonly version: string;
   readonly sessions: SessionRegistry;
   readonly audit: Audit;
   readonly policy: () => Policy;
-  readonly ceilings: Readonly<Record<Role, LevelName>>;
+  readonly ceilings: () => Ceilings;
   readonly stats: () => DaemonStats;
 }
 
 const DEFAULT_LEVEL = LEVELS[0];
 
-export function makeHandlers(parts: HandlerParts): Handlers {
+/** Those that administrators call have their places with what they administer. */
+type Administration = Pick<Handlers, UpkeepMethod> & Of<'approval'> & Of<'policy'> & Of<'audit'>;
+
+export function makeHandlers(parts: HandlerParts, administration: Administration): Handlers {
   return {
     ...daemonHandlers(parts),
     ...sessionHandlers(parts),
     ...executionHandlers(parts),
     ...namespaceHandlers(parts),
+    ...checkpointHandlers(parts),
     ...capabilityHandlers(parts),
+    ...administration,
   };
 }
 
@@ -39,7 +45,7 @@ type ExecutionMethod =
   | 'session.inspect'
   | 'session.isComplete';
 
-function daemonHandlers({ version, policy, ceilings, stats }: HandlerParts): Of<'daemon'> {
+function daemonHandlers({ version, policy, ceilings, stats }: HandlerParts): Omit<Of<'daemon'>, UpkeepMethod> {
   return {
     'daemon.hello': ({ token }, caller) => ({
       protocol: PROTOCOL_VERSION,
@@ -48,13 +54,13 @@ function daemonHandlers({ version, policy, ceilings, stats }: HandlerParts): Of<
       v8Version: process.versions.v8,
       role: caller.role,
       token: caller.hello(token),
-      levels: LEVELS,
-      levelCeiling: ceilings[caller.role],
+      levels: [...policy().levels.keys()],
+      levelCeiling: ceilings()[caller.role],
       defaultLevel: DEFAULT_LEVEL,
       languages: LANGUAGES,
       limits: {
         frameBytesMax: FRAME_BYTES_MAX,
-        sourceBytesMax: levelOf(policy(), ceilings[caller.role]).limits.sourceBytesMax,
+        sourceBytesMax: levelOf(policy(), ceilings()[caller.role]).limits.sourceBytesMax,
       },
     }),
     'daemon.stats': () => stats(),
@@ -64,48 +70,54 @@ function daemonHandlers({ version, policy, ceilings, stats }: HandlerParts): Of<
 function sessionHandlers(parts: HandlerParts): Omit<Of<'session'>, ExecutionMethod> {
   const { sessions } = parts;
   return {
-    'session.create': ({ language = 'javascript', level, name, limits, capabilities, labels = {} }, caller) => {
-      const session = sessions.create(caller.principal, {
+    'session.create': async ({ language = 'javascript', level, name, limits, capabilities, labels = {} }, caller) => {
+      const session = await sessions.create(caller.principal, {
         language,
         level: levelFor(parts, level, caller),
         name: name ?? null,
         labels,
         asked: { limits: definedOnly(limits ?? {}), capabilities },
       });
-      const subscription = session.events.subscribe(caller.events);
+      const subscription = session.events.subscribe(caller.events, 0);
       return new AnswerThen(session.info(), () => subscription.start());
     },
-    'session.attach': ({ sessionId, afterSeq }, caller) => {
+    'session.attach': async ({ sessionId, afterSeq }, caller) => {
+      await sessions.reach(sessionId, caller);
       const session = sessions.find(sessionId, caller);
       const subscription = session.events.subscribe(caller.events, afterSeq);
       return new AnswerThen(session.info(), () => subscription.start());
     },
     'session.detach': ({ sessionId }, caller) => {
-      sessions.find(sessionId, caller).events.unsubscribe(caller.events);
+      sessions.findToLeave(sessionId, caller).events.unsubscribe(caller.events);
       return {};
     },
     'session.list': (_, caller) => ({ sessions: sessions.list(caller) }),
     'session.show': ({ sessionId }, caller) => sessions.find(sessionId, caller).info(),
-    'session.setLevel': ({ sessionId, level: asked }, caller) => {
-      const session = sessions.find(sessionId, caller);
+    'session.setLevel': async ({ sessionId, level: asked }, caller) => {
+      const session = sessions.findToLeave(sessionId, caller);
       const level = levelFor(parts, asked, caller);
-      if (compareLevels(level, session.level) > 0) {
-        throw new Fault(
-          'LEVEL_DENIED',
-          `A session can be moved down only; this one is at level ${session.level}. Create another session at level ${level}.`,
-          { level: session.level },
-        );
+      if (!isAtMost(parts.policy(), level, session.level) && !mayRaise(session, caller)) {
+        await session.askForLevel(level);
+        // What the caller may reach can have changed while the question waited.
+        levelFor(parts, asked, caller);
       }
-      session.lowerLevel(level);
+      session.moveToLevel(level, caller.principal);
+      sessions.detachAboveCeiling(session);
+      await session.committed();
       return session.info();
     },
-    'session.reset': ({ sessionId }, caller) => {
+    'session.reset': async ({ sessionId }, caller) => {
       const session = sessions.find(sessionId, caller);
       session.reset();
+      await session.committed();
       return session.info();
     },
-    'session.close': ({ sessionId }, caller) => {
-      sessions.close(sessions.find(sessionId, caller), 'its client closed it');
+    'session.hibernate': async ({ sessionId }, caller) => ({
+      hibernated: await sessions.hibernate(sessions.find(sessionId, caller)),
+    }),
+    'session.close': async ({ sessionId }, caller) => {
+      const session = sessions.findToLeave(sessionId, caller);
+      await sessions.close(session, 'its client closed it');
       return {};
     },
   };
@@ -113,11 +125,14 @@ function sessionHandlers(parts: HandlerParts): Omit<Of<'session'>, ExecutionMeth
 
 function executionHandlers({ sessions }: HandlerParts): Pick<Handlers, ExecutionMethod> {
   return {
-    'session.interrupt': ({ sessionId, executionId }, caller) => ({
-      interrupted: sessions.find(sessionId, caller).interrupt(executionId),
-    }),
-    'session.execute': ({ sessionId, source, executionId, timeoutMs }, caller) =>
-      sessions.find(sessionId, caller).execute(source, executionId, timeoutMs),
+    'session.interrupt': async ({ sessionId, executionId }, caller) => {
+      const session = sessions.find(sessionId, caller);
+      const interrupted = session.interrupt(executionId);
+      await session.committed();
+      return { interrupted };
+    },
+    'session.execute': ({ sessionId, source, executionId, timeoutMs, rollbackOnError }, caller) =>
+      sessions.find(sessionId, caller).execute(source, { executionId, timeoutMs, rollback: rollbackOnError }),
     'session.complete': ({ sessionId, source, cursor }, caller) =>
       sessions.find(sessionId, caller).questions.complete(source, cursor),
     'session.inspect': ({ sessionId, source, cursor }, caller) =>
@@ -144,39 +159,69 @@ function namespaceHandlers({ sessions }: HandlerParts): Of<'namespace'> {
   };
 }
 
-function capabilityHandlers({ sessions, policy }: HandlerParts): Of<'capability'> & Of<'input'> {
+function checkpointHandlers({ sessions }: HandlerParts): Of<'checkpoint'> {
   return {
-    'capability.list': ({ sessionId }, caller) => {
-      const info = sessions.find(sessionId, caller).info();
-      const granted = new Set(info.capabilities);
-      const level = levelFromName(info.level) ?? DEFAULT_LEVEL;
-      return {
-        capabilities: CAPABILITIES.map(({ name, summary, signature }) => ({
-          name,
-          summary,
-          signature,
-          granted: granted.has(name) && decide(policy(), level, name).verdict === 'allow',
-          lowestLevel: lowestLevelGranting(policy(), name),
-        })),
-      };
+    'checkpoint.create': ({ sessionId, name }, caller) => sessions.find(sessionId, caller).checkpoints.create(name),
+    'checkpoint.list': ({ sessionId }, caller) => ({
+      checkpoints: sessions.find(sessionId, caller).checkpoints.list(),
+    }),
+    'checkpoint.restore': async ({ sessionId, name }, caller) => {
+      const session = sessions.find(sessionId, caller);
+      await session.checkpoints.restore(name);
+      return session.info();
     },
-    'input.answer': ({ sessionId, requestId, text }, caller) => {
-      sessions.find(sessionId, caller).answerInput(requestId, text);
+  };
+}
+
+function capabilityHandlers({ sessions }: HandlerParts): Of<'capability'> & Of<'input'> {
+  return {
+    'capability.list': ({ sessionId }, caller) => ({ capabilities: sessions.find(sessionId, caller).capabilities }),
+    'capability.provide': ({ sessionId, ...offer }, caller) => {
+      const session = sessions.find(sessionId, caller);
+      return session.provide(offer, {
+        invoke: async (callId, name, args, signal) => {
+          // Arguments are what the session knows: they do not go to whoever may not follow it any more.
+          if (!sessions.isWithinCeiling(session, caller)) throw unreachable();
+          return caller.ask('capability.invoke', { sessionId, callId, name, args }, signal);
+        },
+      });
+    },
+    'capability.withdraw': ({ sessionId, name }, caller) => {
+      sessions.findToLeave(sessionId, caller).withdraw(name);
+      return {};
+    },
+    'input.answer': async ({ sessionId, requestId, text }, caller) => {
+      await sessions.find(sessionId, caller).answerInput(requestId, text);
       return {};
     },
   };
 }
 
+function unreachable(): Fault {
+  const message = 'The client that provides this may not use the session any more: it is above its ceiling.';
+  return new Fault('EFFECT_FAILED', message, { reason: 'unreachable' });
+}
+
+/** A session goes up when an administrator says so who is not the one that profits. */
+function mayRaise(session: Session, caller: Caller): boolean {
+  return caller.role === 'admin' && caller.principal !== session.principal;
+}
+
 /** The level asked for, the lowest where none is. Fails with LEVEL_DENIED above the ceiling of the caller's socket. */
-function levelFor({ audit, ceilings }: HandlerParts, asked: string | undefined, caller: Caller): LevelName {
-  const level = asked === undefined ? DEFAULT_LEVEL : levelFromName(asked);
+function levelFor({ audit, ceilings, policy }: HandlerParts, asked: string | undefined, caller: Caller): LevelName {
+  const level = asked === undefined ? DEFAULT_LEVEL : levelFromName(policy(), asked);
   if (level === null)
-    throw new Fault('INVALID_PARAMS', `There is no level ${JSON.stringify(asked)}; it is one of ${LEVELS.join(', ')}.`);
-  const ceiling = ceilings[caller.role];
-  if (!isAtMost(level, ceiling)) {
+    throw new Fault(
+      'INVALID_PARAMS',
+      `There is no level ${JSON.stringify(asked)}; it is one of ${[...policy().levels.keys()].join(', ')}.`,
+    );
+  const ceiling = ceilings()[caller.role];
+  if (!isAtMost(policy(), level, ceiling)) {
     audit.note('level.denied', { principal: caller.principal, asked: level, ceiling });
     const remedy =
-      caller.role === 'client' ? ' Use admin.sock, or start the daemon with a higher --client-ceiling.' : '';
+      caller.role === 'client'
+        ? ' Use admin.sock, or have the administrator raise the ceiling of clients in policy.yaml.'
+        : '';
     throw new Fault(
       'LEVEL_DENIED',
       `Level ${level} is above the ceiling of this connection, which is ${ceiling}.${remedy}`,

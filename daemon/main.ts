@@ -8,9 +8,11 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from './clock.ts';
 import { type Config, parseConfig, UsageError } from './config.ts';
-import { Daemon } from './daemon.ts';
 import { Fault } from './fault.ts';
-import { hostLaunch } from './hosts/host-process.ts';
+import { HOST_LIMITS } from './hosts/host-limits.ts';
+import { hostLaunch, startHost } from './hosts/host-process.ts';
+import { snapshotFolder } from './hosts/python-snapshots.ts';
+import { wasLeft } from './transport/state-directory.ts';
 
 const require = createRequire(import.meta.url);
 
@@ -28,12 +30,30 @@ function packageVersion(): string {
 }
 
 async function serve(config: Config): Promise<void> {
+  const launch = hostLaunch(
+    dirname(dirname(require.resolve('isolated-vm/package.json'))),
+    snapshotFolder(config.cacheDir),
+  );
+  // A host takes about as long to start as the rest of the daemon to load, and whoever waits for one waits for both. Sessions of
+  // a daemon that was killed will want as many as they are spread over.
+  const hosts = wasLeft(config.stateDir) ? HOST_LIMITS.hostsPerCordonMin : 1;
+  const startedHosts = Array.from({ length: hosts }, () => startHost(launch));
+  const [{ Daemon }, { loadCustomCapabilities }, { BUILT_IN }] = await Promise.all([
+    import('./daemon.ts'),
+    import('./capabilities/custom-capabilities.ts'),
+    import('../policies/capabilities.ts'),
+  ]);
   const daemon = await Daemon.start({
     config,
     version: packageVersion(),
     clock: systemClock,
-    launch: hostLaunch(dirname(dirname(require.resolve('isolated-vm/package.json')))),
-    policiesDir: config.policiesDir ?? fileURLToPath(new URL('../policies/levels', import.meta.url)),
+    ...{ launch, startedHosts },
+    shippedPolicy: fileURLToPath(new URL('../policies/levels', import.meta.url)),
+    customEffects:
+      config.capabilitiesDir === null
+        ? []
+        : await loadCustomCapabilities(config.capabilitiesDir, (name) => BUILT_IN.has(name)),
+    environment: process.env,
     log: (line) => void process.stderr.write(`${line}\n`),
   });
   const { clientSocket, adminSocket } = daemon;
@@ -41,15 +61,12 @@ async function serve(config: Config): Promise<void> {
     ? JSON.stringify({ ready: true, pid: process.pid, clientSocket, adminSocket })
     : `pyrepl3 ${packageVersion()} listens on ${clientSocket} and ${adminSocket}`;
   process.stdout.write(`${ready}\n`);
-  let stopping = false;
-  const stop = (reason: string): void => {
-    if (stopping) return;
-    stopping = true;
-    void daemon.stop(reason).then(() => process.exit(0));
-  };
-  process.on('SIGTERM', () => stop('SIGTERM'));
-  process.on('SIGINT', () => stop('SIGINT'));
-  process.on('SIGHUP', () => stop('SIGHUP'));
+  void daemon.ended.then(() => process.exit(0));
+  const stop = (reason: string): void => void daemon.stop(reason);
+  let signals = 0;
+  // The first one lets what runs finish; whoever does not want to wait sends another.
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
+    process.on(signal, () => (signals++ === 0 ? daemon.drain(signal) : stop(signal)));
   if (config.untilStdinCloses) {
     process.stdin
       .on('end', () => stop('its standard input ended'))

@@ -2,72 +2,123 @@
  * The capabilities that a policy can grant, and the constraints that each grant takes. A new capability is one
  * entry here; everything else about it (its effect, its signature) is the daemon's.
  */
-import * as v from 'valibot';
+import { addressRangeProblem } from './address-range.ts';
+import { allowed, ascending, blocked, type Field, type FieldValue, most } from './constraint-fields.ts';
+import { hostRuleCovers, hostRuleProblem } from './host-rule.ts';
 import { TIMER_MS_MAX } from './limits.ts';
+import { nameGlobProblem } from './name-glob.ts';
 
 /** What bounds a grant: plain data, read by the capability itself. */
 export type Constraints = Readonly<Record<string, unknown>>;
 
-const none = v.strictObject({});
+/** The fields of one capability's constraints. */
+export type ConstraintFields = Readonly<Record<string, Field<unknown>>>;
 
-const WAIT_EXPECTED = `a whole number from 1 to ${TIMER_MS_MAX} (ms)`;
-const waitMs = v.pipe(
-  v.number(WAIT_EXPECTED),
-  v.check((ms) => Number.isSafeInteger(ms) && ms >= 1 && ms <= TIMER_MS_MAX, WAIT_EXPECTED),
-);
+const MIB = 1024 * 1024;
+const bytes = (fallback: number) => most({ min: 1, max: 64 * MIB, unit: 'bytes', fallback });
+const totalBytes = (fallback: number) => most({ min: 1, max: 2 ** 40, unit: 'bytes', fallback });
+const ms = (fallback: number) => most({ min: 1, max: TIMER_MS_MAX, unit: 'ms', fallback });
+const count = (unit: string, fallback: number, max = 1_000_000) => most({ min: 1, max, unit, fallback });
 
-const source = v.strictObject({ mode: v.picklist(['seeded', 'live'], '"seeded" or "live"') });
-const input = v.strictObject({ waitMsMax: waitMs });
+const source = { mode: ascending('seeded', 'live') };
+const roots = allowed({ fallback: ['workspace'], refersTo: 'roots' });
+/** Version control and keys are nobody's business by default, wherever they stand. */
+const blockedNames = blocked({ fallback: ['.git', '.ssh', '.env', '*.pem', '*.key'], problem: nameGlobProblem });
+const hosts = allowed({ problem: hostRuleProblem, covers: hostRuleCovers });
+const addresses = allowed({ problem: addressRangeProblem });
+const credentials = allowed({ refersTo: 'credentials' });
+const sources = allowed({ refersTo: 'sources' });
+const sql = { sources, rowsMax: count('rows', 10_000), bytesMax: bytes(4 * MIB), timeMsMax: ms(10_000) };
+const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const;
+const ALGORITHMS = ['sha256', 'sha384', 'sha512', 'sha3-256', 'blake2b512', 'sha1', 'md5'] as const;
 
-/** The schema of each capability's constraints; a key that is not in it is refused. */
-export const CONSTRAINT_SCHEMAS = {
-  print: none,
-  console: none,
-  display: none,
-  log: none,
+/** What can be granted, each with the fields of its constraints. */
+export const CAPABILITY_FIELDS = {
+  print: {},
+  console: {},
+  display: {},
+  log: {},
   /** Whether the clock stands still between I/O (`seeded`) or runs (`live`). */
   time: source,
   /** Whether randomness comes from the session's seed or from the operating system. */
   random: source,
   /** How long one question may wait for its answer. */
-  input,
+  input: { waitMsMax: ms(600_000) },
+  /** The longest that one call may sleep; months, so that code may wait for a date. */
+  sleep: { msMax: most({ min: 1, max: 366 * 86_400_000, unit: 'ms', fallback: 60_000 }) },
+  read_file: { roots, fileBytesMax: bytes(MIB), blocked: blockedNames },
+  list_files: { roots, entriesMax: count('entries', 1000, 100_000), blocked: blockedNames },
+  write_file: {
+    roots,
+    fileBytesMax: bytes(MIB),
+    totalBytesMax: totalBytes(16 * MIB),
+    filesMax: count('files', 1000),
+    blocked: blockedNames,
+  },
+  delete_file: { roots, blocked: blockedNames },
+  kv: {
+    stores: allowed({ fallback: ['session'], problem: storeNameProblem }),
+    valueBytesMax: bytes(64 * 1024),
+    totalBytesMax: totalBytes(4 * MIB),
+    keysMax: count('keys', 10_000),
+  },
+  fetch: {
+    hosts,
+    methods: allowed({ fallback: ['GET', 'HEAD'], oneOf: METHODS }),
+    addresses,
+    credentials,
+    requestBytesMax: bytes(MIB),
+    responseBytesMax: totalBytes(8 * MIB),
+    timeMsMax: ms(30_000),
+    redirectsMax: most({ min: 0, max: 50, unit: 'redirects', fallback: 5 }),
+  },
+  dns: { hosts, addresses, timeMsMax: ms(5000) },
+  websocket: {
+    hosts,
+    addresses,
+    credentials,
+    messageBytesMax: bytes(MIB),
+    totalBytesMax: totalBytes(64 * MIB),
+    openMax: count('sockets', 8, 256),
+    idleMsMax: ms(120_000),
+  },
+  hash: { algorithms: allowed({ fallback: ['sha256', 'sha512'], oneOf: ALGORITHMS }), bytesMax: bytes(16 * MIB) },
+  encrypt: { secrets: allowed({ refersTo: 'secrets' }), bytesMax: bytes(16 * MIB) },
+  query: sql,
+  execute: sql,
+  transaction: { ...sql, statementsMax: count('statements', 100, 1000) },
+  env: { names: allowed({ refersTo: 'variables' }) },
+  secret: { names: allowed({ refersTo: 'secrets' }) },
+  approve: { waitMsMax: ms(3_600_000) },
+  review: { waitMsMax: ms(3_600_000), bytesMax: bytes(256 * 1024) },
+  exec: { programs: allowed({ refersTo: 'programs' }), timeMsMax: ms(30_000), outputBytesMax: bytes(MIB) },
+  /** Functions that the session's own client provides. */
+  provided: { countMax: count('names', 64, 1000), timeMsMax: ms(60_000), bytesMax: bytes(MIB) },
   /** `WebAssembly`. */
-  web_assembly: none,
+  web_assembly: {},
   /** `SharedArrayBuffer` and `Atomics`. */
-  shared_memory: none,
+  shared_memory: {},
   /** Resizable and growable buffers. */
-  resizable_buffers: none,
+  resizable_buffers: {},
 } as const;
 
-export type CapabilityName = keyof typeof CONSTRAINT_SCHEMAS;
+type Table = typeof CAPABILITY_FIELDS;
+export type CapabilityName = keyof Table;
 
 /** The constraints of a grant by the capability's name; plain data for names that the policy does not know. */
 export type ConstraintsOf<K extends string> = K extends CapabilityName
-  ? Readonly<v.InferOutput<(typeof CONSTRAINT_SCHEMAS)[K]>>
+  ? { readonly [F in keyof Table[K]]: FieldValue<Table[K][F]> }
   : Constraints;
 
-export const CAPABILITY_NAMES = Object.keys(CONSTRAINT_SCHEMAS) as readonly CapabilityName[];
+export const CAPABILITY_NAMES = Object.keys(CAPABILITY_FIELDS) as readonly CapabilityName[];
 
-type Narrowing<K extends CapabilityName> = (inherited: ConstraintsOf<K>, own: ConstraintsOf<K>) => string | null;
+/** Every capability that a policy may name: those of PyREPL3 and those that an administrator brought. */
+export type Catalogue = ReadonlyMap<string, ConstraintFields>;
 
-const noNarrowing = (): null => null;
+export const BUILT_IN: Catalogue = new Map(Object.entries(CAPABILITY_FIELDS));
 
-const modeNarrowing: Narrowing<'time' | 'random'> = (inherited, own) =>
-  inherited.mode === 'live' && own.mode === 'seeded' ? 'mode "seeded" is less than the inherited "live"' : null;
-
-/** Says in words how a grant allows less than the one it replaces; null when it does not. */
-export const NARROWINGS: { readonly [K in CapabilityName]: Narrowing<K> } = {
-  print: noNarrowing,
-  console: noNarrowing,
-  display: noNarrowing,
-  log: noNarrowing,
-  time: modeNarrowing,
-  random: modeNarrowing,
-  input: (inherited, own) =>
-    own.waitMsMax < inherited.waitMsMax
-      ? `waitMsMax ${own.waitMsMax} is less than the inherited ${inherited.waitMsMax}`
-      : null,
-  web_assembly: noNarrowing,
-  shared_memory: noNarrowing,
-  resizable_buffers: noNarrowing,
-};
+function storeNameProblem(name: string): string | null {
+  return /^[a-z][a-z0-9_-]{0,63}$/.test(name)
+    ? null
+    : 'the name of a store is a letter, then up to 63 letters, digits, _ or -, all lower case';
+}

@@ -2,27 +2,22 @@
 import type { ConstraintsOf } from './capabilities.ts';
 import { isLimitValue, LIMIT_BOUNDS, LIMIT_NAMES, LIMIT_RELATIONS, type LimitName, type Limits } from './limits.ts';
 import { quoted, suggestion } from './nearest-name.ts';
-import { type Decision, type Grant, LEVELS, type Level, type LevelName, type Policy } from './policy.ts';
+import type { Decision, Grant, Level, LevelName, Policy } from './policy.ts';
 
 /** The rule that decides when no file says anything. */
 export const DEFAULT_DENY = 'default-deny';
 
-const SPELLINGS: ReadonlyMap<unknown, LevelName> = new Map(
-  LEVELS.flatMap((name) => [[name, name] as const, [name.toUpperCase(), name] as const]),
-);
-
-/** The level of that name, spelled `sandbox` or `SANDBOX`; null for everything else, of whatever type. */
-export function levelFromName(input: unknown): LevelName | null {
-  return SPELLINGS.get(input) ?? null;
+/** The policy's level of that name, spelled `sandbox` or `SANDBOX`; null for everything else, of whatever type. */
+export function levelFromName(policy: Policy, input: unknown): LevelName | null {
+  if (typeof input !== 'string') return null;
+  const name = input === input.toUpperCase() ? input.toLowerCase() : input;
+  return policy.levels.has(name) ? name : null;
 }
 
-/** Negative when `a` is below `b`, 0 when they are the same, positive when it is above. */
-export function compareLevels(a: LevelName, b: LevelName): number {
-  return LEVELS.indexOf(a) - LEVELS.indexOf(b);
-}
-
-export function isAtMost(level: LevelName, ceiling: LevelName): boolean {
-  return compareLevels(level, ceiling) <= 0;
+/** False also where the policy has one of the two no more: nothing is known to be below what is not there. */
+export function isAtMost(policy: Policy, level: LevelName, ceiling: LevelName): boolean {
+  const [rank, rankMax] = [policy.levels.get(level)?.rank, policy.levels.get(ceiling)?.rank];
+  return rank !== undefined && rankMax !== undefined && rank <= rankMax;
 }
 
 /** The resolved level. Throws when the policy lacks it, which no policy from `parsePolicy` does. */
@@ -42,7 +37,7 @@ export function decide<K extends string>(policy: Policy, level: LevelName, capab
   if (grant !== undefined) {
     // Safe: the parser held the constraints of a known capability against its schema.
     const constraints = grant.constraints as ConstraintsOf<K>;
-    return { verdict: 'allow', ruleId: grant.ruleId, constraints };
+    return { verdict: 'allow', ruleId: grant.ruleId, constraints, terms: grant.terms };
   }
   const lowestLevel = lowestLevelGranting(policy, capability);
   const ruleId = resolved?.withdrawals.get(capability)?.ruleId ?? DEFAULT_DENY;

@@ -1,11 +1,25 @@
-/** The level files of a policy as one resolved policy, or as the list of everything that is wrong with them. */
-import { type CapabilityName, type Constraints, type ConstraintsOf, NARROWINGS } from './capabilities.ts';
-import { type LevelFile, type PolicyProblem, problemAt, readLevelFile, type Stated } from './level-file.ts';
+/** The files of a policy as one resolved policy, or as the list of everything that is wrong with them. */
+import { BUILT_IN, type Catalogue } from './capabilities.ts';
+import { type PolicyProblem, problemAt, type Stated } from './check.ts';
+import { resolveGrant } from './grant.ts';
+import { type LevelFile, readLevelFile } from './level-file.ts';
 import { LIMIT_NAMES, LIMIT_RELATIONS, type LimitName, type Limits } from './limits.ts';
-import { type Grant, LEVELS, type Level, type LevelName, type Origin, type Policy, type Withdrawal } from './policy.ts';
+import { quoted, suggestion } from './nearest-name.ts';
+import {
+  type AuditSync,
+  type Ceilings,
+  type Grant,
+  LEVELS,
+  type Level,
+  type LevelName,
+  type Origin,
+  type Policy,
+  type Withdrawal,
+} from './policy.ts';
+import { NO_RESOURCES, POLICY_FILE, type ResourceFile, type Resources, readResources } from './resources.ts';
 import type { Path } from './yaml-source.ts';
 
-export type { PolicyProblem } from './level-file.ts';
+export type { PolicyProblem } from './check.ts';
 
 export interface PolicyFile {
   /** Names the file in problems and origins; it is never opened. */
@@ -21,17 +35,24 @@ export type PolicyParse =
 const FILES_MAX = 64;
 
 /**
- * Reads a set of level files, one level each, in any order. Every problem of every file is reported, ordered by
+ * Reads the files of a policy, one level each and `policy.yaml`, in any order. Every problem of every file is reported, ordered by
  * file and line; a policy with a problem is no policy. Never throws, whatever the texts.
+ *
+ * @param catalogue the capabilities that may be granted
  */
-export function parsePolicy(files: readonly PolicyFile[]): PolicyParse {
+export function parsePolicy(files: readonly PolicyFile[], catalogue: Catalogue = BUILT_IN): PolicyParse {
   if (files.length > FILES_MAX) {
     const message = `a policy has at most ${FILES_MAX} files; there are ${files.length}`;
     return { ok: false, problems: [problemAt(files[0]?.name ?? '', { line: 1, column: 1 }, [], message)] };
   }
-  const resolution = new Resolution();
+  const common = files.find(({ name }) => name === POLICY_FILE);
+  const { file: resourceFile, problems: resourceProblems } =
+    common === undefined ? { file: NO_RESOURCES, problems: [] } : readResources(common.name, common.text);
+  const resolution = new Resolution(catalogue, resourceFile.resources);
+  resolution.problems.push(...resourceProblems);
   for (const { name, text } of files) {
-    const { level, problems } = readLevelFile(name, text);
+    if (name === POLICY_FILE) continue;
+    const { level, problems } = readLevelFile(name, text, catalogue);
     resolution.problems.push(...problems);
     resolution.add(level);
   }
@@ -39,7 +60,10 @@ export function parsePolicy(files: readonly PolicyFile[]): PolicyParse {
   resolution.checkRanks();
   resolution.checkCycles();
   const levels = resolution.resolve();
-  if (resolution.problems.length === 0) return { ok: true, policy: { levels } };
+  const ceilings = resolution.ceilings(resourceFile);
+  if (resolution.problems.length === 0) {
+    return { ok: true, policy: Object.freeze({ levels, resources: resourceFile.resources, ceilings }) };
+  }
   const order = new Map(files.map(({ name }, index) => [name, index]));
   const problems = resolution.problems.toSorted(
     (a, b) => (order.get(a.file) ?? -1) - (order.get(b.file) ?? -1) || a.line - b.line || a.column - b.column,
@@ -54,11 +78,12 @@ export function describeProblem({ file, line, column, path, message }: PolicyPro
 
 /** A level with its inheritance, as far as it could be understood. */
 interface Resolved {
-  readonly grants: Map<CapabilityName, Grant>;
-  readonly withdrawals: Map<CapabilityName, Withdrawal>;
+  readonly grants: Map<string, Grant>;
+  readonly withdrawals: Map<string, Withdrawal>;
   readonly limits: Map<LimitName, { readonly value: number; readonly origin: Origin }>;
   /** Whether everything that the level inherits and states was understood, so that what is absent is missing. */
   limitsClear: boolean;
+  readonly auditSync: AuditSync;
 }
 
 /**
@@ -71,7 +96,21 @@ class Resolution {
   readonly #files = new Map<LevelName, LevelFile>();
   readonly #resolved = new Map<LevelName, Resolved>();
   readonly #circular = new Set<LevelName>();
+  readonly #catalogue: Catalogue;
+  readonly #resources: Resources;
   #unnamed = false;
+
+  constructor(catalogue: Catalogue, resources: Resources) {
+    this.#catalogue = catalogue;
+    this.#resources = resources;
+  }
+
+  /** The names of all levels, from the lowest rank to the highest. */
+  get #ascending(): readonly LevelName[] {
+    // A level whose rank could not be read stands where its name stands among those that every policy has.
+    const rankOf = (file: LevelFile): number => file.rank?.value ?? LEVELS.indexOf(file.name.value as never);
+    return [...this.#files.values()].toSorted((a, b) => rankOf(a) - rankOf(b)).map(({ name }) => name.value);
+  }
 
   add(level: LevelFile | null): void {
     if (level === null) {
@@ -112,6 +151,30 @@ class Resolution {
       const message = `rank ${rank} must be above ${highest}, the rank of the lower level ${lower}`;
       this.#report(file, file.rank, ['rank'], message);
     }
+    this.#checkOwnRanks();
+  }
+
+  /** A level of the policy's own stands between two of the others, or above or below them all, never on one. */
+  #checkOwnRanks(): void {
+    const taken = new Map<number, LevelName>();
+    for (const name of LEVELS) {
+      const rank = this.#files.get(name)?.rank?.value;
+      if (rank !== undefined) taken.set(rank, name);
+    }
+    for (const file of this.#files.values()) {
+      if (file.rank === null || LEVELS.includes(file.name.value as never)) continue;
+      const other = taken.get(file.rank.value);
+      if (other === undefined) {
+        taken.set(file.rank.value, file.name.value);
+        continue;
+      }
+      this.#report(
+        file,
+        file.rank,
+        ['rank'],
+        `rank ${file.rank.value} is taken by level ${other}; choose one of its own`,
+      );
+    }
   }
 
   checkCycles(): void {
@@ -133,7 +196,7 @@ class Resolution {
   /** All levels in ascending order; complete only if no problem has been reported. */
   resolve(): Map<LevelName, Level> {
     const levels = new Map<LevelName, Level>();
-    for (const name of LEVELS) {
+    for (const name of this.#ascending) {
       const file = this.#files.get(name);
       if (file === undefined) continue;
       const parent = this.#inherited(file);
@@ -142,6 +205,7 @@ class Resolution {
         withdrawals: new Map(parent.withdrawals),
         limits: new Map(parent.limits),
         limitsClear: parent.limitsClear && file.limitsClear,
+        auditSync: file.auditSync ?? parent.auditSync,
       };
       this.#applyGrants(file, resolved);
       this.#applyLimits(file, resolved);
@@ -150,6 +214,18 @@ class Resolution {
       if (limits !== null) levels.set(name, toLevel(file, resolved, limits));
     }
     return levels;
+  }
+
+  /** The highest level of each socket; clients reach up to trusted where the policy does not say. */
+  ceilings({ ceilings }: ResourceFile): Ceilings {
+    const names = [...this.#files.keys()];
+    for (const [role, stated] of Object.entries(ceilings)) {
+      if (this.#unnamed || this.#files.has(stated.value)) continue;
+      const message = `there is no level ${quoted(stated.value)}; ${suggestion(stated.value, names)}`;
+      this.problems.push(problemAt(POLICY_FILE, stated.at, ['ceilings', role], message));
+    }
+    const highest = this.#ascending.at(-1) ?? LEVELS[0];
+    return { client: ceilings.client?.value ?? 'trusted', admin: ceilings.admin?.value ?? highest };
   }
 
   #parentOf(name: LevelName): LevelName | null {
@@ -163,14 +239,22 @@ class Resolution {
       withdrawals: new Map(),
       limits: new Map(),
       limitsClear,
+      auditSync: 'interval',
     });
     if (file.extends === null) return nothing(true);
     if (file.extends === 'unclear') return nothing(false);
     const name = file.name.value;
     const parent = file.extends.value;
-    if (!this.#circular.has(name) && LEVELS.indexOf(parent) >= LEVELS.indexOf(name)) {
-      const lower = LEVELS.slice(0, LEVELS.indexOf(name)).join(', ') || 'none';
-      const message = `a level extends a lower one; ${parent} is not below ${name} (lower levels: ${lower})`;
+    const order = this.#ascending;
+    const lower = order.slice(0, order.indexOf(name));
+    if (!this.#files.has(parent)) {
+      // A file whose level could not be read may be the one that is meant.
+      if (!this.#unnamed) {
+        const message = `there is no level ${quoted(parent)}; ${suggestion(parent, lower)}`;
+        this.#report(file, file.extends, ['extends'], message);
+      }
+    } else if (!this.#circular.has(name) && !lower.includes(parent)) {
+      const message = `a level extends a lower one; ${parent} is not below ${name} (lower levels: ${lower.join(', ') || 'none'})`;
       this.#report(file, file.extends, ['extends'], message);
     }
     return this.#resolved.get(parent) ?? nothing(false);
@@ -178,25 +262,22 @@ class Resolution {
 
   #applyGrants(file: LevelFile, resolved: Resolved): void {
     for (const [capability, { value, at }] of file.grants) {
-      const rule = {
-        capability,
-        ruleId: `${file.name.value}/grants/${capability}`,
-        origin: originOf(file, { value, at }),
-      };
+      const ruleId = `${file.name.value}/grants/${capability}`;
+      const origin = originOf(file, { value, at });
       if (value === false) {
         resolved.grants.delete(capability);
-        resolved.withdrawals.set(capability, rule);
+        resolved.withdrawals.set(capability, { capability, ruleId, origin });
         continue;
       }
+      const fields = this.#catalogue.get(capability) ?? {};
       const inherited = resolved.grants.get(capability);
-      const less = inherited === undefined ? null : narrowing(capability, inherited.constraints, value);
-      if (inherited !== undefined && less !== null) {
-        const { origin } = inherited;
-        const message = `${less} (${origin.file}, line ${origin.line}); a level may grant less only by "${capability}: false"`;
-        this.#report(file, { at }, ['grants', capability], message);
+      const { constraints, terms, problems } = resolveGrant(fields, value, inherited, this.#resources);
+      for (const { field, message } of problems) {
+        const stated = field === null ? undefined : value.constraints.get(field);
+        this.#report(file, stated ?? { at }, ['grants', capability, ...(field === null ? [] : [field])], message);
       }
       resolved.withdrawals.delete(capability);
-      resolved.grants.set(capability, { ...rule, constraints: value });
+      resolved.grants.set(capability, { capability, constraints, terms, ruleId, origin });
     }
   }
 
@@ -229,11 +310,6 @@ class Resolution {
   }
 }
 
-function narrowing<K extends CapabilityName>(capability: K, inherited: Constraints, own: Constraints): string | null {
-  // Safe: both have passed the schema of this very capability.
-  return NARROWINGS[capability](inherited as ConstraintsOf<K>, own as ConstraintsOf<K>);
-}
-
 function originOf(file: LevelFile, { at }: Stated<unknown>): Origin {
   return Object.freeze({ file: file.file, line: at.line, column: at.column, level: file.name.value });
 }
@@ -251,9 +327,11 @@ function toLevel(file: LevelFile, resolved: Resolved, limits: Limits): Level {
     rank: file.rank?.value ?? 0,
     description: file.description,
     extends: file.extends === null || file.extends === 'unclear' ? null : file.extends.value,
+    origin: originOf(file, file.name),
     grants: resolved.grants,
     withdrawals: resolved.withdrawals,
     limits,
     limitOrigins: new Map([...resolved.limits].map(([name, { origin }]) => [name, origin])),
+    auditSync: resolved.auditSync,
   });
 }

@@ -4,12 +4,14 @@
  */
 import type { Constraints } from './capabilities.ts';
 import type { LimitName, Limits } from './limits.ts';
+import type { Resources } from './resources.ts';
+import type { Terms } from './terms.ts';
 
-/** The five levels, from the least to the most that code may do. The first is the default. */
+/** The levels that every policy has, from the least to the most that code may do. The first is the default. */
 export const LEVELS = ['sandbox', 'restricted', 'standard', 'trusted', 'unrestricted'] as const;
 
-/** The name of a level. Only `levelFromName` and the level-file parser turn outside text into one. */
-export type LevelName = (typeof LEVELS)[number];
+/** The name of a level: one of `LEVELS`, or of a policy's own. Only `levelFromName` and the parser turn outside text into one. */
+export type LevelName = string;
 
 /** Where a rule is written: lines and columns count from 1, columns in UTF-16 units. */
 export interface Origin {
@@ -20,10 +22,11 @@ export interface Origin {
   readonly level: LevelName;
 }
 
-/** One capability, granted with its constraints. */
+/** One capability, granted with its constraints, on its terms. */
 export interface Grant {
   readonly capability: string;
   readonly constraints: Constraints;
+  readonly terms: Terms;
   /** Names the rule in the audit log, e.g. `restricted/grants/input`. */
   readonly ruleId: string;
   readonly origin: Origin;
@@ -43,20 +46,35 @@ export interface Level {
   readonly rank: number;
   readonly description: string;
   readonly extends: LevelName | null;
+  /** Where its file names it. */
+  readonly origin: Origin;
   readonly grants: ReadonlyMap<string, Grant>;
   readonly withdrawals: ReadonlyMap<string, Withdrawal>;
   readonly limits: Limits;
   readonly limitOrigins: ReadonlyMap<LimitName, Origin>;
+  /** Whether each decision at this level is on the disk before the effect starts, or within a second. */
+  readonly auditSync: AuditSync;
 }
+
+export const AUDIT_SYNCS = ['interval', 'always'] as const;
+export type AuditSync = (typeof AUDIT_SYNCS)[number];
 
 /** All levels, in ascending order. A policy that `parsePolicy` returned holds every name of `LEVELS`. */
 export interface Policy {
   readonly levels: ReadonlyMap<LevelName, Level>;
+  readonly resources: Resources;
+  /** The highest level that each socket may ask for. */
+  readonly ceilings: Ceilings;
+}
+
+export interface Ceilings {
+  readonly client: LevelName;
+  readonly admin: LevelName;
 }
 
 /** The answer to "may this level use this capability?". */
 export type Decision<C extends Constraints = Constraints> =
-  | { readonly verdict: 'allow'; readonly ruleId: string; readonly constraints: C }
+  | { readonly verdict: 'allow'; readonly ruleId: string; readonly constraints: C; readonly terms: Terms }
   | {
       readonly verdict: 'deny';
       readonly reason: string;

@@ -1,6 +1,6 @@
 /**
- * The host's end of the IPC channel. Messages of one turn of the event loop leave as one batch, because an IPC message costs
- * more than what is in it.
+ * The host's end of the channel to the daemon. Messages of one turn of the event loop leave as one batch, a line of JSON, because
+ * a write costs more than what is in it. What comes is the daemon's, and is trusted.
  */
 import type { FromHost, ToHost } from './protocol.ts';
 
@@ -10,31 +10,42 @@ export interface Channel {
   onClose(close: () => void): void;
 }
 
-/** The slice of `process` that a forked child talks through. */
-export interface IpcPort {
-  send?(message: unknown): boolean;
-  on(event: 'message', listener: (message: unknown) => void): unknown;
-  on(event: 'disconnect', listener: () => void): unknown;
+/** The slice of a socket that a host talks through. */
+export interface LinePort {
+  write(text: string): unknown;
+  on(event: 'data', listener: (chunk: Buffer) => void): unknown;
+  on(event: 'close', listener: () => void): unknown;
 }
 
-export function ipcChannel(port: IpcPort, defer: (flush: () => void) => void): Channel {
+const LINE_FEED = 0x0a;
+
+export function lineChannel(port: LinePort, defer: (flush: () => void) => void): Channel {
   let batch: FromHost[] = [];
   const flush = (): void => {
     const messages = batch;
     batch = [];
-    port.send?.(messages);
+    port.write(`${JSON.stringify(messages)}\n`);
   };
   return {
     send(message) {
       if (batch.push(message) === 1) defer(flush);
     },
     onMessage(receive) {
-      port.on('message', (messages) => {
-        for (const message of messages as ToHost[]) receive(message);
+      let unfinished: Buffer[] = [];
+      port.on('data', (chunk) => {
+        let from = 0;
+        for (let end = chunk.indexOf(LINE_FEED); end !== -1; end = chunk.indexOf(LINE_FEED, from)) {
+          const part = chunk.subarray(from, end);
+          const line = unfinished.length === 0 ? part : Buffer.concat([...unfinished, part]);
+          unfinished = [];
+          from = end + 1;
+          for (const message of JSON.parse(line.toString()) as ToHost[]) receive(message);
+        }
+        if (from < chunk.length) unfinished.push(chunk.subarray(from));
       });
     },
     onClose(close) {
-      port.on('disconnect', close);
+      port.on('close', close);
     },
   };
 }

@@ -7,10 +7,13 @@
 import type { Channel } from './channel.ts';
 import { Isolate } from './isolate.ts';
 import { JavaScriptSession } from './javascript/javascript-session.ts';
+import { JAVASCRIPT, TYPESCRIPT } from './javascript/language.ts';
 import { PRELUDE } from './javascript/prelude.ts';
-import { warmTypescript } from './javascript/prepare.ts';
-import type { FromHost, IsolateSpec, PlatformSpec, ToHost } from './protocol.ts';
-import type { HostSession, SessionMessage } from './session.ts';
+import type { FromHost, HostLanguage, IsolateSpec, PlatformSpec, ToHost } from './protocol.ts';
+import { PYTHON } from './python/language.ts';
+import { PythonIsolates } from './python/python-isolates.ts';
+import type { HostSession, SessionMessage, SessionPowers } from './session.ts';
+import type { SessionLanguage } from './session-language.ts';
 
 export interface HostPowers {
   nowMs(): number;
@@ -18,21 +21,38 @@ export interface HostPowers {
   /** CPU time of this process, all its threads together. */
   processCpuMs(): number;
   readonly v8: string;
+  /** Where the daemon keeps snapshots of CPython. */
+  readonly snapshotFolder: string | undefined;
 }
+
+const LANGUAGES: Readonly<Record<HostLanguage, SessionLanguage>> = {
+  javascript: JAVASCRIPT,
+  typescript: TYPESCRIPT,
+  python: PYTHON,
+};
 
 type Cordon = Extract<ToHost, { kind: 'host.join' }>;
 
 /** A spare is made in a quiet moment: not in the turn in which somebody waits for an answer. */
 const REFILL_MS = 5;
 const INSTALL_MS = 5000;
-/** The smallest that V8 makes. */
-const WARM_UP_MIB = 8;
-const BARE_PLATFORM: PlatformSpec = {
-  liveClock: false,
-  webAssembly: false,
-  sharedMemory: false,
-  resizableBuffers: false,
+/** The smallest that V8 makes, and what the lowest levels have. */
+const WARM_UP_SPEC: IsolateSpec = {
+  heapMiB: 8,
+  platform: { liveClock: false, webAssembly: false, sharedMemory: false, resizableBuffers: false },
+  seed: '0'.repeat(32),
+  liveRandom: false,
+  outputs: ['print', 'console', 'display', 'log'],
+  capabilities: [],
+  patient: [],
+  docs: [],
+  valueBytesMax: 1024,
+  pendingCallsMax: 1,
+  timersMax: 1,
+  backgroundCpuMsMax: INSTALL_MS,
 };
+/** What most sessions do first. */
+const WARM_UP_CELL = 'const warm = { up: [1] }; print(warm); await warm.up[0];';
 /** How often running sessions are held against their CPU limits. */
 const TICK_MS = 10;
 const IDLE_TICKS_MAX = 100;
@@ -47,6 +67,9 @@ export class SandboxHost {
   #cpuMsAtTick = 0;
   readonly #spares: Isolate[] = [];
   #cordon: Cordon | undefined;
+  #python: PythonIsolates | undefined;
+  /** What came while CPython was being loaded; undefined while it is not. */
+  #held: ToHost[] | undefined;
   #refilling = false;
   #ticker: NodeJS.Timeout | undefined;
   #idleTicks = 0;
@@ -58,30 +81,33 @@ export class SandboxHost {
 
   start(): void {
     this.#channel.onMessage((message) => this.#handle(message));
-    // The first isolate of a process costs several times what the next ones do, so it is made before anybody waits for it.
-    void warmUp();
     this.#channel.send({ kind: 'host.ready', v8: this.#powers.v8 });
   }
 
   #handle(message: ToHost): void {
+    if (this.#held !== undefined && message.kind !== 'host.ping') {
+      this.#held.push(message);
+      return;
+    }
     switch (message.kind) {
       case 'host.join':
-        this.#cordon = message;
-        if (message.language === 'typescript') void warmTypescript();
-        this.#refill();
+        this.#join(message);
         return;
       case 'host.ping':
         this.#channel.send({ kind: 'host.pong', id: message.id });
         return;
       case 'isolate.open':
-        this.#open(message.isolate, message.spec);
+        this.#open(message.isolate, message.spec, message.openedMs);
         return;
       case 'isolate.dispose':
         this.#sessions.get(message.isolate)?.dispose();
         this.#forget(message.isolate);
         return;
+      case 'isolate.replay':
+        this.#sessions.get(message.isolate)?.replay(message.steps, message.last);
+        return;
       case 'capabilities.set':
-        this.#sessions.get(message.isolate)?.setCapabilities(message.capabilities);
+        this.#sessions.get(message.isolate)?.setCapabilities(message, message.number);
         return;
       case 'cell.run':
         this.#sessions.get(message.isolate)?.run(message.cell, message.source, message.limits);
@@ -98,19 +124,45 @@ export class SandboxHost {
     }
   }
 
-  #open(name: string, spec: IsolateSpec): void {
+  #join(cordon: Cordon): void {
+    this.#cordon = cordon;
+    void LANGUAGES[cordon.language].warm();
+    if (cordon.language === 'python') this.#loadPython(cordon);
+    else this.#refill();
+  }
+
+  #loadPython(cordon: Cordon): void {
+    this.#held = [];
+    const cold = (): void => this.#channel.send({ kind: 'host.cold' });
+    // Where it fails, the error ends the host, and the daemon is told why on the standard error.
+    void PythonIsolates.load(this.#powers.snapshotFolder, cordon.heapMiB, cold).then((isolates) => {
+      this.#python = isolates;
+      const held = this.#held ?? [];
+      this.#held = undefined;
+      for (const message of held) this.#handle(message);
+      this.#refill();
+    });
+  }
+
+  #make(spec: IsolateSpec | Cordon): Isolate {
+    return this.#python?.make(spec) ?? makeIsolate(spec);
+  }
+
+  #open(name: string, spec: IsolateSpec, openedMs: number | undefined): void {
     const suits = this.#cordon !== undefined && isSame(spec, this.#cordon);
-    const isolate = (suits ? this.#spares.pop() : undefined) ?? makeIsolate(spec.heapMiB, spec.platform);
-    const session = new JavaScriptSession(isolate, this.#cordon?.language ?? 'javascript', spec, {
+    const isolate = (suits ? this.#spares.pop() : undefined) ?? this.#make(spec);
+    const language = LANGUAGES[this.#cordon?.language ?? 'javascript'];
+    const powers: SessionPowers = {
       send: (message: SessionMessage) => {
         if (message.kind === 'isolate.lost') this.#forget(name);
         this.#channel.send({ ...message, isolate: name } as FromHost);
       },
       nowMs: this.#powers.nowMs,
       monotonicMs: this.#powers.monotonicMs,
-      doomed: (message) => this.#channel.send({ kind: 'host.doomed', isolate: name, message }),
+      doomed: (by, message) => this.#channel.send({ kind: 'host.doomed', isolate: name, by, message }),
       setActive: (active) => this.#setActive(name, active),
-    });
+    };
+    const session = new JavaScriptSession(isolate, language, spec, powers, openedMs);
     this.#sessions.set(name, session);
     this.#refill();
   }
@@ -161,30 +213,51 @@ export class SandboxHost {
     this.#refilling = true;
     setTimeout(() => {
       this.#refilling = false;
-      this.#spares.push(makeIsolate(cordon.heapMiB, cordon.platform));
+      this.#spares.push(this.#make(cordon));
       this.#refill();
     }, REFILL_MS);
   }
 }
 
 /** An isolate with its platform installed; what is entered next waits until that is done. */
-function makeIsolate(heapMiB: number, platform: PlatformSpec): Isolate {
+function makeIsolate({ heapMiB, platform, capabilities }: IsolateSpec | Cordon): Isolate {
   const isolate = new Isolate(heapMiB, PRELUDE);
-  void isolate.enter(INSTALL_MS, installEntry(platform));
+  void isolate.enter(INSTALL_MS, installEntry(platform, capabilities));
   return isolate;
 }
 
-const installEntry = (platform: PlatformSpec): [string, number, string, string] => [
+const installEntry = (platform: PlatformSpec, capabilities: readonly string[]): [string, number, string, string] => [
   'install',
   0,
   '',
-  JSON.stringify(platform),
+  JSON.stringify({ platform, capabilities }),
 ];
 
-async function warmUp(): Promise<void> {
-  const isolate = new Isolate(WARM_UP_MIB, PRELUDE);
-  await isolate.enter(INSTALL_MS, installEntry(BARE_PLATFORM));
-  await isolate.dispose();
+/**
+ * Runs a cell of ours in an isolate that is given to nobody. The first of a process costs several times what the next ones do, and
+ * what V8 compiles of the prelude for it need not be compiled for them.
+ */
+export async function warmUp(powers: Pick<HostPowers, 'nowMs' | 'monotonicMs'>): Promise<void> {
+  const isolate = makeIsolate(WARM_UP_SPEC);
+  const { promise: over, resolve } = Promise.withResolvers<void>();
+  const session = new JavaScriptSession(
+    isolate,
+    JAVASCRIPT,
+    WARM_UP_SPEC,
+    {
+      ...powers,
+      send: ({ kind }) => {
+        if (kind === 'cell.done' || kind === 'isolate.lost') resolve();
+      },
+      doomed: () => resolve(),
+      setActive: () => undefined,
+    },
+    undefined,
+  );
+  session.run(1, WARM_UP_CELL, { cpuMs: INSTALL_MS, wallMs: INSTALL_MS, outputBytes: 1024 });
+  await over;
+  isolate.shareCode(PRELUDE);
+  session.dispose();
 }
 
 function isSame(spec: IsolateSpec, cordon: Cordon): boolean {

@@ -6,6 +6,7 @@
  * I3: a disposed isolate settles every entry that was open.
  */
 import ivm from 'isolated-vm';
+import { interrupt } from './interrupt.ts';
 
 /** How an entry ended. `unhandled`: it ran to its end and left a rejected promise that nobody handles. */
 export type EntryEnd =
@@ -23,15 +24,18 @@ export type Primitive = string | number | boolean | undefined;
 
 export interface IsolateEvents {
   /** A message of the guest side, as `SendToHost` in `javascript/guest/output.ts` sent it. */
-  message(kind: unknown, a: unknown, b: unknown, c: unknown): void;
+  message(kind: unknown, a: unknown, b: unknown, c: unknown, d: unknown): void;
   /** A pure computation asked for synchronously. */
   compute(operation: unknown, args: readonly unknown[]): string | null;
   /** V8 has lost control of this isolate; nothing in it can be used or freed. */
-  catastrophe(message: string): void;
+  catastrophe(by: 'memory' | 'stuck', message: string): void;
 }
 
 const DISPOSED: EntryEnd = { end: 'disposed' };
 const TIMEOUT_MESSAGE = 'Script execution timed out.';
+/** What isolated-vm says of an entry that has not ended five seconds after its timeout. */
+const NO_TERMINATION_MESSAGE = 'Script failed to terminate';
+const STUCK = 'The isolate runs in code of the engine that cannot be interrupted.';
 /** What isolated-vm says of a rejection it cannot copy. */
 const NO_ERROR_MESSAGE =
   'An object was thrown from supplied code within isolated-vm, but that object was not an instance of `Error`.';
@@ -47,9 +51,15 @@ const PASSES_MAX = 100;
 /** Together about the same; what runs is ended anew before each. */
 const PROBE_WAITS_MS = [300, 100, 100, 100, 100, 100, 100, 100];
 const INSTALL_TIMEOUT_MS = 5000;
+/** How much longer V8 lets an interpreter run that does not stop when it is told to. */
+const INTERPRETER_GRACE_MS = 10_000;
 
 /** The prelude's compiled code is the same in every isolate of a host, so each compilation after the first reuses it. */
-let preludeCache: ivm.ExternalCopy<ArrayBuffer> | undefined;
+const preludeCode = new Map<string, ivm.ExternalCopy<ArrayBuffer>>();
+
+const PRELUDE_ORIGIN = { filename: 'pyrepl3:prelude' };
+const installing = (prelude: string): string =>
+  `(() => { const s = globalThis.send, c = globalThis.compute; delete globalThis.send; delete globalThis.compute; return (${prelude})(s, c); })()`;
 
 export class Isolate {
   readonly heapMiB: number;
@@ -68,18 +78,26 @@ export class Isolate {
   readonly #readings = new Set<(end: EntryEnd) => void>();
   #lastEnd: EntryEnd | undefined;
   #terminating = false;
+  readonly #interrupt: Uint8Array | undefined;
   #disposal: Promise<boolean> | undefined;
 
   /**
    * @param prelude source of an expression that evaluates to a function `(send, compute) => enter`
+   * @param assets what the prelude finds in the global `assets`: texts and shared buffers. Such an isolate runs an interpreter,
+   * which is stopped through the byte `assets.interrupt`, because V8 would tear it apart in the middle of its work.
    * @throws where isolated-vm cannot make an isolate of this size
    */
-  constructor(heapMiB: number, prelude: string) {
+  constructor(
+    heapMiB: number,
+    prelude: string,
+    assets?: Readonly<Record<string, string | number | null | SharedArrayBuffer>>,
+  ) {
     this.heapMiB = heapMiB;
+    this.#interrupt = assets === undefined ? undefined : new Uint8Array(new SharedArrayBuffer(1));
     this.#isolate = new ivm.Isolate({
       memoryLimit: heapMiB,
       inspector: true,
-      onCatastrophicError: (message) => this.#events?.catastrophe(String(message)),
+      onCatastrophicError: (message) => this.#catastrophe(String(message)),
     });
     const context = this.#isolate.createContextSync({ inspector: true });
     // Opening the inspector session from outside the isolate aborts Node 26; from inside a synchronous callback it works.
@@ -90,16 +108,29 @@ export class Isolate {
     this.#inspector.onNotification = () => undefined;
     context.global.setSync('send', new ivm.Callback(this.#receive, { ignored: true } as object));
     context.global.setSync('compute', new ivm.Callback(this.#compute));
-    const script = this.#isolate.compileScriptSync(
-      `(() => { const s = globalThis.send, c = globalThis.compute; delete globalThis.send; delete globalThis.compute; return (${prelude})(s, c); })()`,
-      {
-        filename: 'pyrepl3:prelude',
-        ...(preludeCache === undefined ? { produceCachedData: true } : { cachedData: preludeCache }),
-      },
-    );
-    const produced = (script as { cachedData?: ivm.ExternalCopy<ArrayBuffer> }).cachedData;
-    if (preludeCache === undefined && produced !== undefined) preludeCache = produced;
+    if (assets !== undefined)
+      context.global.setSync(
+        'assets',
+        new ivm.ExternalCopy({ ...assets, interrupt: this.#interrupt?.buffer }).copyInto({ release: true }),
+      );
+    const compiled = preludeCode.get(prelude);
+    const script = this.#isolate.compileScriptSync(installing(prelude), {
+      ...PRELUDE_ORIGIN,
+      ...(compiled === undefined ? {} : { cachedData: compiled }),
+    });
     this.#enter = script.runSync(context, { reference: true, timeout: INSTALL_TIMEOUT_MS }) as ivm.Reference;
+    script.release();
+  }
+
+  /**
+   * From now on new isolates are made with what was compiled of the prelude so far in this one, which has run nobody's code. V8
+   * compiles a function when it is first called, so that is more the more of it has run: it finds the script that it has
+   * compiled already, with all that was added to it since.
+   */
+  shareCode(prelude: string): void {
+    const script = this.#isolate.compileScriptSync(installing(prelude), { ...PRELUDE_ORIGIN, produceCachedData: true });
+    const { cachedData } = script as { cachedData?: ivm.ExternalCopy<ArrayBuffer> };
+    if (cachedData !== undefined) preludeCode.set(prelude, cachedData);
     script.release();
   }
 
@@ -108,7 +139,14 @@ export class Isolate {
     this.#events = events;
   }
 
-  readonly #receive = (kind: unknown, a: unknown, b: unknown, c: unknown): void => this.#events?.message(kind, a, b, c);
+  /** It either had no memory left where V8 cannot do without, or went on for seconds after the timeout of its entry. */
+  #catastrophe(message: string): void {
+    if (message === NO_TERMINATION_MESSAGE) this.#events?.catastrophe('stuck', STUCK);
+    else this.#events?.catastrophe('memory', message);
+  }
+
+  readonly #receive = (kind: unknown, a: unknown, b: unknown, c: unknown, d: unknown): void =>
+    this.#events?.message(kind, a, b, c, d);
   readonly #compute = (operation: unknown, ...args: unknown[]): string | null =>
     this.#events?.compute(operation, args) ?? null;
 
@@ -128,13 +166,25 @@ export class Isolate {
         resolve(end);
       };
       this.#open.add(settle);
-      const askedMs = performance.now();
-      this.#enter.apply(undefined, args as unknown[], { timeout: Math.max(1, Math.ceil(timeoutMs)) }).then(
-        (text) => settle({ end: 'returned', text: typeof text === 'string' ? text : '' }),
-        // A timer may be a millisecond early.
-        (error: unknown) => settle(this.#endOf(error, performance.now() - askedMs >= timeoutMs - 1)),
-      );
+      // isolated-vm reads the stack of whoever calls it, ten frames deep: from a microtask there are few to read.
+      queueMicrotask(() => this.#apply(timeoutMs, args, settle));
     });
+  }
+
+  #apply(timeoutMs: number, args: readonly Primitive[], settle: (end: EntryEnd) => void): void {
+    const askedMs = performance.now();
+    const timeout = Math.max(1, Math.ceil(timeoutMs)) + (this.#interrupt === undefined ? 0 : INTERPRETER_GRACE_MS);
+    this.#enter.apply(undefined, args as unknown[], { timeout }).then(
+      (text) => settle({ end: 'returned', text: typeof text === 'string' ? text : '' }),
+      (error: unknown) => {
+        // A timer may be a millisecond early.
+        const end = this.#endOf(error, performance.now() - askedMs >= timeout - 1);
+        // V8 has ended the interpreter in the middle of its work: nothing in it can be relied on any more.
+        if (this.#interrupt !== undefined && (end.end === 'timed-out' || end.end === 'terminated'))
+          this.#events?.catastrophe('stuck', STUCK);
+        settle(end);
+      },
+    );
   }
 
   /** Whether it went over its memory limit, which isolated-vm does not always tell those who wait; they are told now. */
@@ -169,6 +219,17 @@ export class Isolate {
    */
   async terminate(): Promise<boolean> {
     if (this.#lastEnd !== undefined) return true;
+    if (this.#interrupt !== undefined) return this.#interruptInterpreter(this.#interrupt);
+    return this.#terminateExecution();
+  }
+
+  #interruptInterpreter(signal: Uint8Array): Promise<boolean> {
+    const running = [...this.#open];
+    const over = (): boolean => this.checkDisposed() || !running.some((settle) => this.#open.has(settle));
+    return interrupt(signal, { over, cpuMs: () => this.cpuMs }, { cpuMs: PROBE_MS, wallMs: PROBE_WALL_MS });
+  }
+
+  async #terminateExecution(): Promise<boolean> {
     this.#terminating = true;
     let interrupted: ((end: EntryEnd) => void)[] = [];
     let alive = false;
@@ -294,7 +355,7 @@ export class Isolate {
   async #dispose(): Promise<boolean> {
     this.#events = undefined;
     const busy = this.#open.size > 0;
-    const alive = !busy || this.#lastEnd !== undefined || (await this.terminate());
+    const alive = !busy || this.#lastEnd !== undefined || (await this.#terminateExecution());
     this.#lastEnd ??= DISPOSED;
     this.#settleAll(this.#lastEnd);
     if (!alive) return false;

@@ -1,7 +1,8 @@
-/** Entry of a sandbox host process: gives the host its powers and nothing else. Started by the daemon through `fork`. */
+/** Entry of a sandbox host process: gives the host its powers and nothing else. Started by the daemon. */
 import { writeSync } from 'node:fs';
-import { ipcChannel } from './channel.ts';
-import { SandboxHost } from './host.ts';
+import { Socket } from 'node:net';
+import { lineChannel } from './channel.ts';
+import { SandboxHost, warmUp } from './host.ts';
 
 // A spinning isolate makes process.exit() hang, so a host whose daemon is gone ends itself the only way that always works.
 const end = (): void => void process.kill(process.pid, 'SIGKILL');
@@ -14,14 +15,17 @@ process.on('uncaughtException', (error) => {
   }
   end();
 });
-const channel = ipcChannel(process, (flush) => void setImmediate(flush));
+/** Node's permission model denies every socket but this one, which was open before. */
+const channel = lineChannel(new Socket({ fd: 3, readable: true, writable: true }), (flush) => void setImmediate(flush));
 channel.onClose(end);
+const clock = { nowMs: Date.now, monotonicMs: () => performance.now() };
+await warmUp(clock);
 new SandboxHost(channel, {
-  nowMs: Date.now,
-  monotonicMs: () => performance.now(),
+  ...clock,
   processCpuMs: () => {
     const { user, system } = process.cpuUsage();
     return (user + system) / 1000;
   },
   v8: process.versions.v8,
+  snapshotFolder: process.argv[2],
 }).start();

@@ -3,7 +3,7 @@
  * message is an array of these. A host runs code nobody has vetted beside it, so the daemon parses what arrives from one
  * like any other untrusted input (see `daemon/hosts/host-messages.ts`).
  */
-export type HostLanguage = 'javascript' | 'typescript';
+export type HostLanguage = 'javascript' | 'typescript' | 'python';
 
 /** What of the engine's own an isolate has; spare isolates of a cordon are made with it already. */
 export interface PlatformSpec {
@@ -14,8 +14,26 @@ export interface PlatformSpec {
   readonly resizableBuffers: boolean;
 }
 
+/** What `help()` tells of a capability. */
+export interface CapabilityDoc {
+  readonly name: string;
+  readonly summary: string;
+  readonly signature: string;
+  /** The globals it stands for. */
+  readonly globals: readonly string[];
+}
+
+/** The functions whose calls the daemon answers. A capability may stand for several globals, or for an object of functions. */
+export interface CapabilityGrant {
+  readonly capabilities: readonly string[];
+  /** Those of them that wait for a person: while such a call is open, a cell's wall clock stands still. */
+  readonly patient: readonly string[];
+  /** Of those that the isolate has not been told of before; others are ignored. */
+  readonly docs: readonly CapabilityDoc[];
+}
+
 /** What one isolate is made with. Names that are not listed in `capabilities` do not exist in it. */
-export interface IsolateSpec {
+export interface IsolateSpec extends CapabilityGrant {
   /** 128 bits in hexadecimal: the seed of the session's random generator. */
   readonly seed: string;
   readonly heapMiB: number;
@@ -24,10 +42,6 @@ export interface IsolateSpec {
   readonly liveRandom: boolean;
   /** The built-in output functions that are granted: `print`, `console`, `display`, `log`. */
   readonly outputs: readonly string[];
-  /** Functions whose calls the daemon answers. */
-  readonly capabilities: readonly string[];
-  /** Those of them that wait for a person: while such a call is open, a cell's wall clock stands still. */
-  readonly patient: readonly string[];
   readonly valueBytesMax: number;
   readonly pendingCallsMax: number;
   readonly timersMax: number;
@@ -41,6 +55,39 @@ export interface CellLimits {
   readonly outputBytes: number;
 }
 
+/**
+ * One entry into an isolate that could run guest code, as it was made. The same entries in the same order make the same state, which
+ * is how a lost isolate is rebuilt. `ref` names the cell, timer, call, grant or question that it was about.
+ */
+export interface IsolateEntry {
+  readonly op: 'open' | 'run' | 'timer' | 'settle' | 'grant' | 'ask' | 'abandon';
+  readonly ref: number;
+  /** The time that guest code was told, in milliseconds since the epoch. */
+  readonly nowMs: number;
+  /** What was mixed into the generator: empty unless the session has live randomness. */
+  readonly entropy: string;
+}
+
+/**
+ * What a host keeps of the life of an isolate, in order. `reads`: what a live clock said, as runs `count,delta;` of readings that were
+ * alike, to the entry that was the so-manieth. `torn`: code was ended in the middle, so that no replay comes to the same state any more.
+ */
+export type LifeRecord =
+  | IsolateEntry
+  | { readonly op: 'reads'; readonly reads: string; readonly entry: number }
+  | { readonly op: 'torn'; readonly why: string };
+
+/** An entry to be made again, with what it was given. */
+export type ReplayStep =
+  | (EntryAs<'run'> & { readonly source: string; readonly limits: CellLimits })
+  | (EntryAs<'settle'> & { readonly ok: boolean; readonly json: string })
+  | (EntryAs<'grant'> & { readonly grant: CapabilityGrant })
+  | (EntryAs<'ask'> & { readonly question: Question })
+  | EntryAs<'timer' | 'abandon'>
+  | { readonly op: 'reads'; readonly reads: string };
+
+type EntryAs<Op extends IsolateEntry['op']> = IsolateEntry & { readonly op: Op };
+
 /** What can be asked about an isolate between cells. */
 export type Question =
   | { readonly about: 'namespace.list' }
@@ -49,7 +96,9 @@ export type Question =
   | { readonly about: 'namespace.delete'; readonly names: readonly string[] }
   | { readonly about: 'complete'; readonly source: string; readonly cursor: number }
   | { readonly about: 'inspect'; readonly source: string; readonly cursor: number }
-  | { readonly about: 'isComplete'; readonly source: string };
+  | { readonly about: 'isComplete'; readonly source: string }
+  /** What the isolate may still do by itself. Everything that it has lived through is told before the answer. */
+  | { readonly about: 'pending' };
 
 export type ToHost =
   /** The host joins a cordon: from now on it keeps `spares` isolates of this kind ready. */
@@ -58,12 +107,23 @@ export type ToHost =
       readonly language: HostLanguage;
       readonly heapMiB: number;
       readonly platform: PlatformSpec;
+      /** What sessions of the cordon are granted, if they ask for nothing less: spare isolates are prepared for it. */
+      readonly capabilities: readonly string[];
       readonly spares: number;
     }
   | { readonly kind: 'host.ping'; readonly id: number }
-  | { readonly kind: 'isolate.open'; readonly isolate: string; readonly spec: IsolateSpec }
+  /** With `openedMs`, in place of one that was opened then and is lost: steps of its life follow. */
+  | { readonly kind: 'isolate.open'; readonly isolate: string; readonly spec: IsolateSpec; readonly openedMs?: number }
+  /** The next steps of a lost isolate's life; with `last`, it is to go on by itself after them. */
+  | {
+      readonly kind: 'isolate.replay';
+      readonly isolate: string;
+      readonly steps: readonly ReplayStep[];
+      readonly last: boolean;
+    }
   | { readonly kind: 'isolate.dispose'; readonly isolate: string }
-  | { readonly kind: 'capabilities.set'; readonly isolate: string; readonly capabilities: readonly string[] }
+  /** Names that are not listed are withdrawn. */
+  | ({ readonly kind: 'capabilities.set'; readonly isolate: string; readonly number: number } & CapabilityGrant)
   | {
       readonly kind: 'cell.run';
       readonly isolate: string;
@@ -89,8 +149,21 @@ export type CellOutcome =
   | { readonly status: 'error'; readonly error: GuestErrorReport }
   | { readonly status: 'stopped'; readonly by: 'cpu' | 'wall' | 'request' };
 
+/** How a capability call can fail so that an uncaught error of it says more than that code threw. */
+export const CALL_FAULTS = [
+  'APPROVAL_DENIED',
+  'BUDGET_EXCEEDED',
+  'CAPABILITY_DENIED',
+  'CONFLICT',
+  'EFFECT_FAILED',
+  'IN_DOUBT',
+  'RATE_LIMITED',
+  'TOO_LARGE',
+  'UNAVAILABLE',
+] as const;
+
 export interface GuestErrorReport {
-  readonly code: 'SYNTAX_ERROR' | 'RUNTIME_ERROR' | 'CAPABILITY_DENIED' | 'TOO_LARGE';
+  readonly code: 'SYNTAX_ERROR' | 'RUNTIME_ERROR' | (typeof CALL_FAULTS)[number];
   readonly name: string | null;
   readonly message: string;
   readonly stack: string;
@@ -110,6 +183,8 @@ export interface CellUsage {
   readonly heapBytes: number;
   /** Whether the isolate now holds anything a user would miss: names, timers, open calls. */
   readonly stateful: boolean;
+  /** Timers and calls that code has left behind: while there are some, it may go on by itself. */
+  readonly pending: number;
 }
 
 export type Answer =
@@ -122,14 +197,22 @@ export type Answer =
   | { readonly about: 'namespace.delete'; readonly names: readonly string[] }
   | { readonly about: 'complete'; readonly matches: readonly string[]; readonly start: number; readonly end: number }
   | { readonly about: 'inspect'; readonly found: boolean; readonly text: string }
-  | { readonly about: 'isComplete'; readonly status: 'complete' | 'incomplete' | 'invalid' };
+  | { readonly about: 'isComplete'; readonly status: 'complete' | 'incomplete' | 'invalid' }
+  | { readonly about: 'pending'; readonly timers: number; readonly entered: boolean };
 
 /** `cell` is null for what code does after the cell that left it behind has ended. */
 export type FromHost =
   | { readonly kind: 'host.ready'; readonly v8: string }
   | { readonly kind: 'host.pong'; readonly id: number }
+  /** A host of Python found no snapshot, and starts CPython itself. */
+  | { readonly kind: 'host.cold' }
   /** The host's engine is beyond repair; `isolate` is the one in which it happened, where that is known. */
-  | { readonly kind: 'host.doomed'; readonly isolate: string | null; readonly message: string }
+  | {
+      readonly kind: 'host.doomed';
+      readonly isolate: string | null;
+      readonly by: 'memory' | 'stuck';
+      readonly message: string;
+    }
   | {
       readonly kind: 'isolate.lost';
       readonly isolate: string;
@@ -166,7 +249,20 @@ export type FromHost =
       readonly call: number;
       readonly name: string;
       readonly argsJson: string;
+      /**
+       * Where in the user's code a patient call stands, as `cell:2:1:7`, where that is known. Guest code can make its frames say
+       * what it likes.
+       */
+      readonly position?: string;
     }
+  /** What has happened in the isolate; it comes before whatever followed from it. */
+  | { readonly kind: 'isolate.lived'; readonly isolate: string; readonly records: readonly LifeRecord[] }
+  /** The end of a replay: `problem` is null where the isolate is as it was. */
+  | { readonly kind: 'isolate.replayed'; readonly isolate: string; readonly problem: string | null }
+  /** Code has called what was taken away from it. Told once for each name and cell. */
+  | { readonly kind: 'denied'; readonly isolate: string; readonly cell: number | null; readonly name: string }
+  /** What the isolate cannot be given because something in it has the names: to guest code it is not granted. */
+  | { readonly kind: 'capabilities.refused'; readonly isolate: string; readonly names: readonly string[] }
   | { readonly kind: 'answer'; readonly isolate: string; readonly id: number; readonly answer: Answer }
   | {
       readonly kind: 'refusal';

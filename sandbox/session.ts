@@ -1,12 +1,16 @@
 /** What a host does for one session, whatever its language. */
-import type { CellLimits, FromHost, Question } from './protocol.ts';
+import type { CapabilityGrant, CellLimits, FromHost, Question, ReplayStep } from './protocol.ts';
 
 export interface HostSession {
   run(cell: number, source: string, limits: CellLimits): void;
   /** Ends the running cell if it still is this one. */
   stop(cell: number): void;
-  settleCall(call: number, ok: boolean, json: string): void;
-  setCapabilities(names: readonly string[]): void;
+  /** False where no such call is open. */
+  settleCall(call: number, ok: boolean, json: string): boolean;
+  /** @param number names this change */
+  setCapabilities(grant: CapabilityGrant, number: number): void;
+  /** The next steps of the life of the lost isolate that this one is to become. */
+  replay(steps: readonly ReplayStep[], last: boolean): void;
   ask(id: number, question: Question): void;
   /** Time that its isolate ran, or waited for a core, since `settleCpu` was called last. */
   readonly unsettledMs: number;
@@ -27,7 +31,7 @@ export interface SessionPowers {
   /** Milliseconds of a clock that never goes back. */
   monotonicMs(): number;
   /** V8 has lost control of the session's isolate. */
-  doomed(message: string): void;
+  doomed(by: 'memory' | 'stuck', message: string): void;
   /** The session is running code from now on, or no longer; `tick` is called meanwhile. */
   setActive(active: boolean): void;
 }

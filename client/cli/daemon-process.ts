@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
+import { defaultCacheDirectory } from '../state-directory.ts';
 import type { CliContext } from './cli-context.ts';
 import { CliError, EXIT } from './cli-error.ts';
 
@@ -33,7 +34,7 @@ export async function startPrivateDaemon(context: Context, signal?: AbortSignal)
     const daemon = await startDaemon(
       context,
       stateDir,
-      ['--client-ceiling', 'unrestricted', '--remove-state-dir'],
+      ['--client-ceiling', 'unrestricted', '--ephemeral', '--remove-state-dir'],
       signal,
     );
     return {
@@ -61,6 +62,8 @@ export async function startDaemon(
     'serve',
     '--state-dir',
     stateDir,
+    '--cache-dir',
+    defaultCacheDirectory(context.env),
     '--until-stdin-closes',
     '--ready-json',
     ...args,

@@ -1,16 +1,17 @@
-import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { Command, CommanderError, Option } from 'commander';
 import { PyreplError } from '../errors.ts';
-import { LANGUAGES } from '../protocol.ts';
 import { plainText } from '../terminal/terminal-filter.ts';
+import { addApprovals, addAudit, addPolicy } from './administration-commands.ts';
+import { backup } from './backup.ts';
 import type { CliContext } from './cli-context.ts';
 import { CliError, EXIT } from './cli-error.ts';
+import { drain } from './drain.ts';
+import { drainMsOption, jsonOption, languageOption, levelOption, parseTimeout, stateDirOption } from './options.ts';
 import { repl } from './repl.ts';
 import { run } from './run.ts';
 import { serve } from './serve.ts';
 import { actOnSession, listSessions, type SessionAct } from './session.ts';
 import { status } from './status.ts';
-
-const TIMEOUT_MS_MAX = 86_400_000;
 
 /** Runs one command line (without the program's own name). Resolves to the exit status; never rejects for what a user does. */
 export async function runCommandLine(context: CliContext, argv: readonly string[]): Promise<number> {
@@ -50,16 +51,18 @@ function buildProgram(context: CliContext, settle: (command: Promise<number>) =>
   addRun(program, context, settle);
   addRepl(program, context, settle);
   addSession(program, context, settle);
-  program
-    .command('status')
-    .description('how the daemon is')
-    .addOption(stateDirOption())
-    .addOption(jsonOption())
-    .action((options) => settle(status(context, options)));
+  addApprovals(program, context, settle);
+  addPolicy(program, context, settle);
+  addAudit(program, context, settle);
+  addUpkeep(program, context, settle);
   return program;
 }
 
-type AddCommand = (program: Command, context: CliContext, settle: (command: Promise<number>) => Promise<void>) => void;
+export type AddCommand = (
+  program: Command,
+  context: CliContext,
+  settle: (command: Promise<number>) => Promise<void>,
+) => void;
 
 const addServe: AddCommand = (program, context, settle) => {
   program
@@ -68,6 +71,14 @@ const addServe: AddCommand = (program, context, settle) => {
     .addOption(stateDirOption())
     .option('--client-ceiling <level>', 'the highest level that clients may ask for')
     .option('--policies <folder>', 'a folder of level files instead of the ones that come with PyREPL3')
+    .option('--capabilities <folder>', 'a folder of capabilities of your own: docs/EXTENDING.md')
+    .option('--ephemeral', 'keep sessions in memory: they end with the daemon')
+    .option('--resonate <url>', 'share sessions with other daemons on this Resonate server: docs/OPERATIONS.md')
+    .option('--resonate-secret-file <file>', 'the token of that server, or the password of its database')
+    .option('--group <name>', 'the daemons that take over each other’s sessions')
+    .option('--name <name>', 'of this daemon in its group')
+    .option('--lease-ms <ms>', 'how long a daemon that is not heard of keeps its sessions')
+    .addOption(drainMsOption())
     .action((options) => settle(serve(context, options)));
 };
 
@@ -81,6 +92,9 @@ const addRun: AddCommand = (program, context, settle) => {
     .addOption(languageOption())
     .addOption(levelOption())
     .addOption(new Option('--timeout <ms>', 'wall clock of each cell').argParser(parseTimeout))
+    .addOption(
+      new Option('--learn', 'print the smallest policy that would have let through what was denied').conflicts('json'),
+    )
     .addOption(stateDirOption())
     .addOption(jsonOption())
     .action((file, options) => settle(run(context, file, options)));
@@ -120,17 +134,28 @@ const addSession: AddCommand = (program, context, settle) => {
   }
 };
 
-const stateDirOption = (): Option => new Option('--state-dir <dir>', "the daemon's state directory");
-const jsonOption = (): Option => new Option('--json', 'print one JSON document');
-const levelOption = (): Option => new Option('--level <level>', "security level (default: the daemon's)");
-const languageOption = (): Option =>
-  new Option('--lang <language>', 'default: by the extension of the file, else javascript').choices(LANGUAGES);
-
-function parseTimeout(text: string): number {
-  const ms = /^\d{1,9}$/.test(text) ? Number(text) : 0;
-  if (ms >= 1 && ms <= TIMEOUT_MS_MAX) return ms;
-  throw new InvalidArgumentError(`It must be a whole number of milliseconds from 1 to ${TIMEOUT_MS_MAX}.`);
-}
+const addUpkeep: AddCommand = (program, context, settle) => {
+  program
+    .command('status')
+    .description('how the daemon is')
+    .addOption(stateDirOption())
+    .addOption(jsonOption())
+    .action((options) => settle(status(context, options)));
+  program
+    .command('backup')
+    .description('copy what the daemon keeps of its sessions into a new file, while it runs')
+    .argument('<file>', 'the file, which must not be there yet')
+    .addOption(stateDirOption())
+    .addOption(jsonOption())
+    .action((file, options) => settle(backup(context, file, options)));
+  program
+    .command('drain')
+    .description('end the daemon once what runs has finished, and wait for that')
+    .addOption(drainMsOption())
+    .addOption(stateDirOption())
+    .addOption(jsonOption())
+    .action((options) => settle(drain(context, options)));
+};
 
 /** One line that says what to do. */
 function usageLine(text: string): string {

@@ -10,6 +10,8 @@ export interface ReachOptions {
   readonly role?: 'client' | 'admin';
   /** What to do where no daemon listens: fail, start one for this command alone, or start the one of the directory. */
   readonly otherwise: 'fail' | 'private' | 'start';
+  /** False: a lost connection stays lost. */
+  readonly reconnect?: false;
 }
 
 export interface Reached extends AsyncDisposable {
@@ -30,6 +32,7 @@ export async function reachDaemon(context: CliContext, options: ReachOptions): P
   const connectOptions: ConnectOptions = {
     role: options.role ?? 'client',
     client: { name: 'pyrepl3', version: context.version },
+    ...(options.reconnect === false && { reconnect: false }),
   };
   try {
     const client = await Client.connect(connectOptions, stateDir);

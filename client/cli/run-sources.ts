@@ -36,7 +36,9 @@ export async function readSources(file: string | undefined, options: SourceOptio
 }
 
 function languageOf(file: string | undefined): Language {
-  return file !== undefined && TYPESCRIPT_EXTENSIONS.includes(extname(file)) ? 'typescript' : 'javascript';
+  const extension = file === undefined ? '' : extname(file);
+  if (extension === '.py') return 'python';
+  return TYPESCRIPT_EXTENSIONS.includes(extension) ? 'typescript' : 'javascript';
 }
 
 async function readText(path: string, stdin: Readable): Promise<string> {

@@ -17,6 +17,8 @@ export interface RunOptions extends SourceOptions {
   readonly timeout?: number;
   readonly stateDir?: string;
   readonly json?: boolean;
+  /** Say what the code would have needed. */
+  readonly learn?: boolean;
 }
 
 /** `pyrepl3 run`: runs cells in one session and prints what they give. Resolves to the exit status. */
@@ -28,6 +30,7 @@ export async function run(context: CliContext, file: string | undefined, options
   session.onInput(input.handler);
   try {
     const results = await runCells(context, session, cells, options);
+    if (options.learn) await printLearned(context, reached.stateDir, session.sessionId);
     if (options.json) {
       const document = options.cells === undefined ? results[0] : results;
       context.out.write(`${JSON.stringify(document)}\n`);
@@ -36,6 +39,13 @@ export async function run(context: CliContext, file: string | undefined, options
   } finally {
     input.close();
   }
+}
+
+/** Only administrators may ask what a policy lacks. */
+async function printLearned(context: CliContext, stateDir: string, sessionId: string): Promise<void> {
+  await using admin = await reachDaemon(context, { stateDir, role: 'admin', otherwise: 'fail' });
+  const { yaml, denied } = await admin.client.call('policy.learn', { sessionId });
+  context.out.write(denied === 0 ? '# The policy let everything through.\n' : yaml);
 }
 
 /** A session for a command. A level that does not exist, or is above the ceiling, is wrong usage. */
@@ -85,7 +95,9 @@ async function runCells(
     out.end();
     err.end();
   }
-  const text = json ? null : renderForShell(results.at(-1)?.value, { pretty: context.out.isTerminal });
+  const text = json
+    ? null
+    : renderForShell(results.at(-1)?.value, { pretty: context.out.isTerminal, language: session.info.language });
   if (text !== null) out.writeLine(text);
   return results;
 }

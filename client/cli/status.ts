@@ -21,7 +21,10 @@ function describe(stats: DaemonStats, stateDir: string): string {
   const facts = renderTable([
     ['daemon', `${stats.version}, pid ${stats.pid}, Node ${stats.nodeVersion}, V8 ${stats.v8Version}`],
     ['state', stateDir],
-    ['up', `${Math.round(stats.uptimeMs / 1000)} s`],
+    [
+      'up',
+      `${Math.round(stats.uptimeMs / 1000)} s${stats.draining ? ', draining: it takes nothing new and ends soon' : ''}`,
+    ],
     ['memory', mebibytes(stats.rssBytes)],
     ['connections', String(stats.connections)],
     ['sessions', `${stats.sessions}, ${stats.running} running`],

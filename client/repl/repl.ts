@@ -11,6 +11,7 @@ import { isDotCommand, runDotCommand } from './dot-commands.ts';
 import type { History } from './history.ts';
 
 const PROMPT = '> ';
+const PYTHON_PROMPT = '>>> ';
 const CONTINUATION = '... ';
 /** For `.save`; older cells are forgotten. */
 const SOURCES_MAX = 1000;
@@ -91,7 +92,11 @@ export class Repl {
     }
     this.#leaving = empty;
     if (empty) this.#err.writeLine('(Ctrl-C once more, Ctrl-D or .exit leaves)');
-    this.#lines?.prompt(PROMPT);
+    this.#lines?.prompt(this.#prompt);
+  }
+
+  get #prompt(): string {
+    return this.#session.info.language === 'python' ? PYTHON_PROMPT : PROMPT;
   }
 
   exit(): void {
@@ -110,7 +115,7 @@ export class Repl {
 
   /** One line; false when there are no more. */
   async #step(lines: LineSource): Promise<boolean> {
-    const line = await lines.next(this.#typed.length === 0 ? PROMPT : CONTINUATION);
+    const line = await lines.next(this.#typed.length === 0 ? this.#prompt : CONTINUATION);
     if (line === null) {
       // Input that ends in the middle of a cell: what is wrong with it is for the session to say.
       if (!this.#exited && this.#typed.length > 0) await this.#execute(this.#takeTyped());
@@ -159,7 +164,11 @@ export class Repl {
 
   #show({ error, value }: ExecutionResult): void {
     if (error) this.#err.writeLine(renderError(error));
-    else if (value) this.#out.writeLine(renderForRepl(value, { colours: this.#options.out.colours }));
+    else if (value) {
+      const { language } = this.#session.info;
+      const text = renderForRepl(value, { colours: this.#options.out.colours, language });
+      if (text !== null) this.#out.writeLine(text);
+    }
   }
 
   async #command(line: string): Promise<void> {

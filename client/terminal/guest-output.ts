@@ -59,6 +59,11 @@ export function printEvent(event: ExecutionEvent | EventGap, out: GuestOutput, e
     case 'events.gap':
       err.writeLine(`[${event.toSeq - event.fromSeq + 1} events of the session were lost with the connection]`);
       return;
+    case 'approval.requested':
+      err.writeLine(
+        `[${event.capability ?? 'the session'} waits for an administrator: pyrepl3 approvals show ${event.approvalId}]`,
+      );
+      return;
     case 'input.requested':
       return;
   }

@@ -1,22 +1,32 @@
 import { inspect, styleText } from 'node:util';
-import type { ExecutionError, Value } from '../protocol.ts';
+import type { ExecutionError, Language, Value } from '../protocol.ts';
+import { pythonRepr } from './python-repr.ts';
 
 /** Causes nest as deep as the guest likes. */
 const CAUSES_MAX = 5;
+/** Python puts the innermost frame last, with its line. */
+const PYTHON_STACK = /^ {2}File "/;
 
 /**
  * A value as a shell user wants it: a string as it is, other JSON compact, or indented where `pretty`; previews as their
- * text; null where there is nothing to print (undefined).
+ * text; null where there is nothing to print (undefined, None).
  */
-export function renderForShell(value: Value | undefined, options: { readonly pretty: boolean }): string | null {
-  if (!value || isUndefined(value)) return null;
+export function renderForShell(
+  value: Value | undefined,
+  options: { readonly pretty: boolean; readonly language: Language },
+): string | null {
+  if (!value || isUndefined(value) || (options.language === 'python' && isNone(value))) return null;
   if (value.kind === 'preview') return value.text;
   if (typeof value.json === 'string') return value.json;
   return options.pretty ? JSON.stringify(value.json, null, 2) : JSON.stringify(value.json);
 }
 
-/** A value as a REPL shows it: a string in quotes, objects as Node prints them. */
-export function renderForRepl(value: Value, options: { readonly colours: boolean }): string {
+/** A value as a REPL shows it: a string in quotes, objects as Node or Python print them; null where it shows nothing (None). */
+export function renderForRepl(
+  value: Value,
+  options: { readonly colours: boolean; readonly language: Language },
+): string | null {
+  if (options.language === 'python' && value.kind === 'json') return isNone(value) ? null : pythonRepr(value.json);
   if (value.kind === 'json') return inspect(value.json, { colors: options.colours, depth: 6, maxArrayLength: 200 });
   return options.colours && isUndefined(value) ? styleText('gray', value.text, { validateStream: false }) : value.text;
 }
@@ -26,6 +36,12 @@ export function renderError(error: ExecutionError): string {
   const lines: string[] = [];
   let current: ExecutionError | undefined = error;
   for (let depth = 0; current && depth < CAUSES_MAX; depth++) {
+    if (PYTHON_STACK.test(current.stack)) {
+      const caused = depth === 0 ? '' : 'caused by: ';
+      lines.push(`${caused}Traceback (most recent call last):`, ...current.stack.split('\n'), headOf(current));
+      current = current.cause;
+      continue;
+    }
     lines.push(`${depth === 0 ? '' : 'caused by: '}${headOf(current)}`);
     for (const frame of current.stack.split('\n')) if (frame.trim() !== '') lines.push(`    ${frame.trim()}`);
     if (current.frame !== undefined && current.frame !== '') lines.push(current.frame);
@@ -39,6 +55,8 @@ function headOf({ code, name, message }: ExecutionError): string {
   const head = name === null ? `Uncaught ${message}` : [name, message].filter((part) => part !== '').join(': ');
   return code === 'RUNTIME_ERROR' || code === 'SYNTAX_ERROR' ? head : `${head} [${code}]`;
 }
+
+const isNone = (value: Value): boolean => value.kind === 'json' && value.json === null;
 
 function isUndefined(value: Value): boolean {
   return value.kind === 'preview' && value.type === 'undefined';

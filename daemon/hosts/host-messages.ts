@@ -2,7 +2,16 @@
  * Parses what a sandbox host says. Guest code runs in that process, so after a compromise it may say anything: each message is
  * held against the shape that `sandbox/protocol.ts` promises, and every text has a cap.
  */
-import type { Answer, CellOutcome, CellUsage, FromHost, GuestErrorReport } from '../../sandbox/protocol.ts';
+import {
+  type Answer,
+  CALL_FAULTS,
+  type CellOutcome,
+  type CellUsage,
+  type FromHost,
+  type GuestErrorReport,
+  type IsolateEntry,
+  type LifeRecord,
+} from '../../sandbox/protocol.ts';
 
 /** Characters of one text of a host. The value limit of the highest level, escaped, fits. */
 const TEXT_MAX = 64 * 1024 * 1024;
@@ -15,6 +24,18 @@ class HostMessageError extends Error {
 }
 
 type Loose = Readonly<Record<string, unknown>>;
+
+/** Reads a line that should be the JSON of a batch. */
+export function parseHostLine(line: string): readonly FromHost[] {
+  let batch: unknown;
+  try {
+    batch = JSON.parse(line);
+  } catch {
+    // The parser's own words would hold what the host wrote.
+    throw new HostMessageError('A host sent something that is no JSON.');
+  }
+  return parseHostMessages(batch);
+}
 
 export function parseHostMessages(batch: unknown): readonly FromHost[] {
   if (!Array.isArray(batch) || batch.length > BATCH_MAX)
@@ -33,7 +54,22 @@ function isMessage(m: Loose): boolean {
     case 'cell.done':
       return ofIsolate(m) && isCount(m['cell']) && isOutcome(m['outcome']) && isUsage(m['usage']);
     case 'call':
-      return ofIsolate(m) && cellOrNull(m) && isCount(m['call']) && isText(m['name'], 256) && isText(m['argsJson']);
+      return (
+        ofIsolate(m) &&
+        cellOrNull(m) &&
+        isCount(m['call']) &&
+        isText(m['name'], 256) &&
+        isText(m['argsJson']) &&
+        optional(m['position'], (text) => isText(text, 256))
+      );
+    case 'isolate.lived':
+      return ofIsolate(m) && Array.isArray(m['records']) && m['records'].length > 0 && m['records'].every(isLifeRecord);
+    case 'isolate.replayed':
+      return ofIsolate(m) && (m['problem'] === null || isText(m['problem'], ERROR_TEXT_MAX));
+    case 'denied':
+      return ofIsolate(m) && cellOrNull(m) && isText(m['name'], 256);
+    case 'capabilities.refused':
+      return ofIsolate(m) && isTexts(m['names']);
     case 'output.truncated':
       return ofIsolate(m) && cellOrNull(m);
     case 'display':
@@ -45,24 +81,44 @@ function isMessage(m: Loose): boolean {
     case 'refusal':
       return ofIsolate(m) && isCount(m['id']) && REFUSALS.has(m['code']) && isText(m['message']);
     case 'isolate.lost':
-      return ofIsolate(m) && (m['by'] === 'memory' || m['by'] === 'stuck') && isText(m['message'], ERROR_TEXT_MAX);
+      return ofIsolate(m) && isEnd(m['by']) && isText(m['message'], ERROR_TEXT_MAX);
     case 'host.ready':
       return isText(m['v8'], 64);
+    case 'host.cold':
+      return true;
     case 'host.pong':
       return isCount(m['id']);
     case 'host.doomed':
-      return (m['isolate'] === null || isText(m['isolate'], 64)) && isText(m['message'], ERROR_TEXT_MAX);
+      return (
+        (m['isolate'] === null || isText(m['isolate'], 64)) && isEnd(m['by']) && isText(m['message'], ERROR_TEXT_MAX)
+      );
     default:
       return false;
   }
+}
+
+const ENTRIES: ReadonlySet<unknown> = new Set<IsolateEntry['op']>([
+  'open',
+  'run',
+  'timer',
+  'settle',
+  'grant',
+  'ask',
+  'abandon',
+]);
+
+function isLifeRecord(value: unknown): value is LifeRecord {
+  if (!isRecord(value)) return false;
+  if (value['op'] === 'reads') return isText(value['reads']) && isCount(value['entry']);
+  if (value['op'] === 'torn') return isText(value['why'], 1024);
+  return ENTRIES.has(value['op']) && isCount(value['ref']) && isCount(value['nowMs']) && isText(value['entropy'], 64);
 }
 
 const REFUSALS: ReadonlySet<unknown> = new Set(['TIMED_OUT', 'TOO_LARGE', 'RUNTIME_ERROR', 'SESSION_LOST']);
 const ERROR_CODES: ReadonlySet<unknown> = new Set<GuestErrorReport['code']>([
   'SYNTAX_ERROR',
   'RUNTIME_ERROR',
-  'CAPABILITY_DENIED',
-  'TOO_LARGE',
+  ...CALL_FAULTS,
 ]);
 
 function isOutcome(value: unknown): value is CellOutcome {
@@ -107,7 +163,8 @@ function isUsage(value: unknown): value is CellUsage {
     isAmount(value['cpuMs']) &&
     isAmount(value['wallMs']) &&
     isAmount(value['heapBytes']) &&
-    typeof value['stateful'] === 'boolean'
+    typeof value['stateful'] === 'boolean' &&
+    isCount(value['pending'])
   );
 }
 
@@ -141,6 +198,8 @@ function isAnswer(value: unknown): value is Answer {
       return typeof value['found'] === 'boolean' && isText(value['text']);
     case 'isComplete':
       return value['status'] === 'complete' || value['status'] === 'incomplete' || value['status'] === 'invalid';
+    case 'pending':
+      return isCount(value['timers']) && typeof value['entered'] === 'boolean';
     default:
       return false;
   }
@@ -153,6 +212,7 @@ const isRecord = (value: unknown): value is Loose => typeof value === 'object' &
 const isText = (value: unknown, max: number = TEXT_MAX): value is string =>
   typeof value === 'string' && value.length <= max;
 const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every((text) => isText(text));
+const isEnd = (value: unknown): boolean => value === 'memory' || value === 'stuck';
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 const isAmount = (value: unknown): value is number =>
   typeof value === 'number' && value >= 0 && value < Number.MAX_SAFE_INTEGER;

@@ -4,12 +4,15 @@
  * I1: sessions of different cordons (level and language) never share a process.
  * I2: a quarantined session is alone in its host.
  * I3: an isolate's owner is told exactly once when it is lost; a dead host takes nothing else with it.
- * I4: a spare host, running and in no cordon yet, is always on its way.
+ * I4: a spare host, running and in no cordon yet, is there a moment after the last one was taken.
+ * I5: a machine on which hosts cannot start at all is not kept busy starting them.
  */
+import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import type { FromHost, HostLanguage, IsolateSpec, PlatformSpec, ToHost } from '../../sandbox/protocol.ts';
 import { HOST_LIMITS } from './host-limits.ts';
-import { type HostExit, type HostLaunch, HostProcess } from './host-process.ts';
+import { type HostExit, type HostLaunch, HostProcess, startHost, startSnapshot } from './host-process.ts';
+import { PythonSnapshots } from './python-snapshots.ts';
 
 export interface Cordon {
   readonly level: string;
@@ -17,6 +20,7 @@ export interface Cordon {
   /** What spare isolates of this cordon are made with. */
   readonly heapMiB: number;
   readonly platform: PlatformSpec;
+  readonly capabilities: readonly string[];
 }
 
 /** Why an isolate is gone. `culprit` where it was this isolate's own doing. */
@@ -65,11 +69,14 @@ export interface WatchedHost {
   kill(reason: string): void;
 }
 
+type HostRoom = (typeof HOST_LIMITS)['scripts' | 'python'];
+
 class PooledHost implements WatchedHost {
   readonly process: HostProcess;
   readonly owners = new Map<string, { owner: IsolateOwner; heapMiB: number }>();
   cordon: string | null = null;
   exclusive = false;
+  room: HostRoom = HOST_LIMITS.scripts;
   /** Takes no more sessions, and ends with its last one. */
   worn = false;
   opened = 0;
@@ -83,14 +90,14 @@ class PooledHost implements WatchedHost {
   readonly #now: () => number;
 
   constructor(
-    launch: HostLaunch,
+    child: ChildProcess,
     now: () => number,
     onMessage: (host: PooledHost, message: FromHost) => void,
     onExit: (host: PooledHost, exit: HostExit) => void,
   ) {
     this.#now = now;
     this.lastPongMs = now();
-    this.process = new HostProcess(launch, {
+    this.process = new HostProcess(child, {
       onMessage: (message) => onMessage(this, message),
       onExit: (exit) => onExit(this, exit),
     });
@@ -103,9 +110,7 @@ class PooledHost implements WatchedHost {
     return this.owners.size;
   }
   get rssBytesMax(): number {
-    return (
-      Math.min(HOST_LIMITS.hostRssMiBMax, HOST_LIMITS.hostBaseMiB + this.heapMiB * HOST_LIMITS.heapFactor) * 1024 * 1024
-    );
+    return Math.min(HOST_LIMITS.hostRssMiBMax, this.room.baseMiB + this.heapMiB * HOST_LIMITS.heapFactor) * 1024 * 1024;
   }
   ping(): void {
     // A ping that is still unanswered is the one whose age counts.
@@ -124,36 +129,51 @@ class PooledHost implements WatchedHost {
 
 export class HostPool {
   readonly #launch: HostLaunch;
+  readonly #snapshots: PythonSnapshots;
   readonly #log: HostLog;
   readonly #now: () => number;
   readonly #hosts = new Set<PooledHost>();
-  #spare: PooledHost | undefined;
+  readonly #spares: PooledHost[];
   #closed = false;
-  /** Spares in a row that died before they were ready. */
+  /** Hosts in a row that died before they were ready. */
   #failedStarts = 0;
-  #restart: NodeJS.Timeout | undefined;
+  #nextSpare: NodeJS.Timeout | undefined;
 
-  /** @param monotonicMs milliseconds of a clock that never goes back */
-  constructor(launch: HostLaunch, log: HostLog, monotonicMs: () => number) {
+  /**
+   * @param monotonicMs milliseconds of a clock that never goes back
+   * @param started hosts that were started already, by `startHost` with the same launch
+   */
+  constructor(
+    launch: HostLaunch,
+    log: HostLog,
+    monotonicMs: () => number,
+    started: readonly ChildProcess[] = [startHost(launch)],
+  ) {
     this.#launch = launch;
+    this.#snapshots = new PythonSnapshots(launch.snapshots.folder, () => startSnapshot(launch));
     this.#log = log;
     this.#now = monotonicMs;
-    this.#spare = this.#start();
+    this.#spares = started.map((child) => this.#adopt(child));
+    for (const surplus of this.#spares.slice(1)) this.#endUnlessUsed(surplus);
   }
 
   get hosts(): readonly WatchedHost[] {
     return [...this.#hosts];
   }
 
-  /** Opens an isolate in a host of the cordon; with `quarantined`, in a host of its own. Messages may be sent at once. */
-  open(cordon: Cordon, spec: IsolateSpec, quarantined: boolean, owner: IsolateOwner): IsolateLink {
+  /**
+   * Opens an isolate in a host of the cordon; with `quarantined`, in a host of its own. Messages may be sent at once.
+   *
+   * @param openedMs when a lost isolate was opened that this one is to become
+   */
+  open(cordon: Cordon, spec: IsolateSpec, quarantined: boolean, owner: IsolateOwner, openedMs?: number): IsolateLink {
     const host = this.#place(cordon, quarantined);
     const isolate = randomBytes(16).toString('hex');
     clearTimeout(host.emptyTimer);
     host.owners.set(isolate, { owner, heapMiB: spec.heapMiB });
     host.worn ||= ++host.opened >= HOST_LIMITS.isolatesPerHostLifetime;
     host.heapMiB += spec.heapMiB;
-    host.process.send({ kind: 'isolate.open', isolate, spec });
+    host.process.send({ kind: 'isolate.open', isolate, spec, ...(openedMs === undefined ? {} : { openedMs }) });
     return {
       send: (command) => {
         if (host.owners.has(isolate)) host.process.send({ ...command, isolate } as ToHost);
@@ -186,31 +206,39 @@ export class HostPool {
     const host = this.#takeSpare();
     host.cordon = name;
     host.exclusive = quarantined;
+    host.room = cordon.language === 'python' ? HOST_LIMITS.python : HOST_LIMITS.scripts;
     host.process.send({
       kind: 'host.join',
       language: cordon.language,
       heapMiB: cordon.heapMiB,
       platform: cordon.platform,
-      spares: quarantined ? 0 : HOST_LIMITS.sparesPerHost,
+      capabilities: cordon.capabilities,
+      spares: quarantined ? 0 : host.room.spares,
     });
     return host;
   }
 
   #hasRoom(host: PooledHost): boolean {
-    return (
-      host.process.alive && host.culprit === undefined && host.isolates < HOST_LIMITS.isolatesPerHostMax && !host.worn
-    );
+    return host.process.alive && host.culprit === undefined && host.isolates < host.room.isolates && !host.worn;
   }
 
   #takeSpare(): PooledHost {
-    const host = this.#spare ?? this.#start();
-    this.#spare = this.#closed ? undefined : this.#start();
+    const host = this.#spares.shift() ?? this.#adopt(startHost(this.#launch));
+    if (this.#spares.length === 0) this.#spareIn(HOST_LIMITS.spareDelayMs);
     return host;
   }
 
-  #start(): PooledHost {
+  #spareIn(delayMs: number): void {
+    clearTimeout(this.#nextSpare);
+    if (this.#closed) return;
+    this.#nextSpare = setTimeout(() => {
+      if (this.#spares.length === 0) this.#spares.push(this.#adopt(startHost(this.#launch)));
+    }, delayMs);
+  }
+
+  #adopt(child: ChildProcess): PooledHost {
     const host = new PooledHost(
-      this.#launch,
+      child,
       this.#now,
       (from, message) => this.#receive(from, message),
       (from, exit) => this.#ended(from, exit),
@@ -222,9 +250,11 @@ export class HostPool {
 
   #receive(host: PooledHost, message: FromHost): void {
     if (message.kind === 'host.pong') host.pong(message.id);
+    else if (message.kind === 'host.cold') void this.#snapshots.missing();
     else if (message.kind === 'host.doomed') {
-      if (message.isolate !== null && host.owners.has(message.isolate))
-        host.culprit ??= { isolate: message.isolate, by: 'memory', message: message.message };
+      // Also where its session is gone already: then it is nobody's fault among those that are left.
+      if (message.isolate !== null)
+        host.culprit ??= { isolate: message.isolate, by: message.by, message: message.message };
       host.kill(`its engine gave up: ${message.message}`);
     } else if (message.kind === 'isolate.lost') this.#isolateLost(host, message);
     else if (message.kind === 'host.ready') {
@@ -262,7 +292,19 @@ export class HostPool {
   #ended(host: PooledHost, exit: HostExit): void {
     this.#hosts.delete(host);
     clearTimeout(host.emptyTimer);
-    if (this.#spare === host) this.#replaceSpare(host);
+    this.#failedStarts = host.ready || exit.killedFor !== null ? 0 : this.#failedStarts + 1;
+    const delayMs =
+      this.#failedStarts === 0 ? 0 : Math.min(HOST_LIMITS.restartDelayMsMax, 100 * 2 ** this.#failedStarts);
+    if (this.#spares.includes(host)) {
+      this.#spares.splice(this.#spares.indexOf(host), 1);
+      this.#spareIn(delayMs);
+    }
+    // Who is told asks for another host at once.
+    if (delayMs === 0 || this.#closed) this.#tellOwners(host, exit);
+    else setTimeout(() => this.#tellOwners(host, exit), delayMs);
+  }
+
+  #tellOwners(host: PooledHost, exit: HostExit): void {
     const owners = [...host.owners];
     host.owners.clear();
     this.#log.hostEnded(host.pid, host.cordon, exit);
@@ -271,25 +313,16 @@ export class HostPool {
     for (const { owner, loss } of losses) owner.onLost(loss);
   }
 
-  /** A machine on which hosts cannot start at all is not kept busy starting them. */
-  #replaceSpare(host: PooledHost): void {
-    this.#spare = undefined;
-    if (this.#closed) return;
-    this.#failedStarts = host.ready ? 0 : this.#failedStarts + 1;
-    const delayMs =
-      this.#failedStarts === 0 ? 0 : Math.min(HOST_LIMITS.restartDelayMsMax, 100 * 2 ** this.#failedStarts);
-    clearTimeout(this.#restart);
-    this.#restart = setTimeout(() => {
-      if (!this.#closed) this.#spare ??= this.#start();
-    }, delayMs);
-  }
-
   #settleEmpty(host: PooledHost): void {
-    if (host.isolates > 0 || host === this.#spare) return;
+    if (host.isolates > 0 || this.#spares.includes(host)) return;
     if (host.exclusive || host.worn || this.#hasEmptyTwin(host)) {
       host.kill('it is not needed any more');
       return;
     }
+    this.#endUnlessUsed(host);
+  }
+
+  #endUnlessUsed(host: PooledHost): void {
     clearTimeout(host.emptyTimer);
     host.emptyTimer = setTimeout(() => host.kill('it is not needed any more'), HOST_LIMITS.emptyHostMs);
   }
@@ -301,8 +334,9 @@ export class HostPool {
   /** Ends every host. Owners are told of their loss like of any other. */
   close(): void {
     this.#closed = true;
-    this.#spare = undefined;
-    clearTimeout(this.#restart);
+    this.#spares.length = 0;
+    clearTimeout(this.#nextSpare);
+    this.#snapshots.close();
     for (const host of this.#hosts) host.kill('the daemon stops');
   }
 }
@@ -324,7 +358,10 @@ function lossOf(
   if (host.culprit?.isolate === isolate) return { by: host.culprit.by, culprit: true, message: host.culprit.message };
   const alone = executing && owners.filter(([, { owner }]) => owner.executing).length === 1;
   if (alone && host.culprit === undefined) {
-    return { by: 'host', culprit: true, message: 'The sandbox host died while this cell was running.' };
+    const message = host.ready
+      ? 'The sandbox host died while this cell was running.'
+      : 'The sandbox host of this cell could not be started.';
+    return { by: 'host', culprit: true, message };
   }
   return { by: 'host', culprit: false, message: 'The sandbox host that this session shared with others ended.' };
 }

@@ -14,6 +14,10 @@ export class Answers {
   readonly #entries = new Map<string, Entry>();
   #size = 0;
 
+  has(executionId: string): boolean {
+    return this.#entries.has(executionId);
+  }
+
   /** The execution of that id. EXECUTION_CONFLICT where it had another source. */
   find(executionId: string, source: string): Promise<ExecutionResult> | undefined {
     const entry = this.#entries.get(executionId);

@@ -4,17 +4,21 @@
  * I1: one cell runs at a time; cells start in the order in which they were accepted.
  * I2: every accepted execution gets exactly one result, and one `execution.finished` event before it.
  * I3: the same executionId is one execution and one result.
+ * I4: a result is given to nobody before it is in the journal, and what was accepted is there before it is acknowledged.
  */
 import { hash, randomUUID } from 'node:crypto';
-import type { EventBody, ExecutionResult } from '../../client/protocol.ts';
+import type { EventBody, ExecutionResult, FaultCode } from '../../client/protocol.ts';
 import type { Limits } from '../../policies/limits.ts';
 import type { CellUsage } from '../../sandbox/protocol.ts';
 import type { Audit } from '../audit/audit-log.ts';
+import type { Rebuilt } from '../durability/rebuild.ts';
+import type { Recorded, SessionJournal } from '../durability/session-journal.ts';
 import { Fault } from '../fault.ts';
 import { HOST_LIMITS } from '../hosts/host-limits.ts';
 import { Answers } from './answers.ts';
 import { Execution, type ExecutionEnd } from './execution.ts';
 import { faultError, plainError } from './execution-error.ts';
+import type { SessionLife } from './session-life.ts';
 
 export interface CellQueuePowers {
   readonly sessionId: string;
@@ -29,12 +33,26 @@ export interface CellQueuePowers {
   /** The cell is far over its time and its host did not stop it. */
   readonly overdue: (message: string) => void;
   readonly executed: () => void;
+  readonly journal: Pick<SessionJournal, 'assertWritable' | 'answer' | 'whenCommitted'>;
+  readonly life: Pick<SessionLife, 'accepted' | 'audited' | 'ended' | 'stopAsked'>;
 }
+
+export interface AskedExecution {
+  readonly executionId?: string | undefined;
+  readonly timeoutMs?: number | undefined;
+  /** Where it fails, the session is to be as it was before it. */
+  readonly rollback?: boolean | undefined;
+}
+/** `pending`: timers and calls that it has left behind, where its host has said so. */
+type EndUsage = Pick<CellUsage, 'cpuMs' | 'heapBytes'> & { readonly pending?: number };
 
 /** Cells of one session that its host holds at once. */
 const HANDED_MAX = 16;
-const NOT_STARTED = plainError('INTERRUPTED', 'The cell was taken out of the queue before it started.');
-const NO_USAGE = { cpuMs: 0, heapBytes: 0 };
+export const NOT_STARTED = plainError('INTERRUPTED', 'The cell was taken out of the queue before it started.');
+/** Ends of cells that are not their code's own doing, but a limit's. */
+const LIMITS_HIT: ReadonlySet<FaultCode> = new Set(['CPU_EXCEEDED', 'TIMED_OUT', 'MEMORY_EXCEEDED']);
+/** What a cell used that was ended without a word of its host. */
+const NO_USAGE: EndUsage = { cpuMs: 0, heapBytes: 0 };
 /** What an answer without a value takes up, roughly. */
 const SMALL_ANSWER = 1024;
 
@@ -44,6 +62,8 @@ export class CellQueue {
   readonly #waiting: Execution[] = [];
   /** Handed to the isolate; the first one runs, the others wait behind it in the host. */
   readonly #handed: Execution[] = [];
+  /** Ended, and their results on their way into the journal. */
+  readonly #unsettled = new Set<Execution>();
   #deadline: NodeJS.Timeout | undefined;
   #patientCalls = 0;
   #patientSince = 0;
@@ -61,13 +81,26 @@ export class CellQueue {
     return this.#waiting.length + Math.max(0, this.#handed.length - 1);
   }
 
+  /** What the running cell has written is part of its result; what an ended one left behind is not. */
+  written({ executionId, stream, text }: Extract<EventBody, { kind: 'output' }>): void {
+    if (this.running?.executionId === executionId) this.running[stream].append(text);
+  }
+
+  /** Calls that wait for a person or a timer. */
+  get patientCalls(): number {
+    return this.#patientCalls;
+  }
+
   /** Cells accepted so far. */
   get cells(): number {
     return this.#cells;
   }
 
   /** Fails with TOO_LARGE, BUSY or EXECUTION_CONFLICT; an accepted execution always settles with a result. */
-  execute(source: string, askedId?: string, timeoutMs?: number): Promise<ExecutionResult> {
+  execute(
+    source: string,
+    { executionId: askedId, timeoutMs, rollback = false }: AskedExecution,
+  ): Promise<ExecutionResult> {
     const executionId = askedId ?? `exe_${randomUUID()}`;
     const known = askedId === undefined ? undefined : this.#answers.find(askedId, source);
     if (known !== undefined) return known;
@@ -80,17 +113,66 @@ export class CellQueue {
       const message = `${queueLengthMax} cells wait in this session already; send more when some have ended.`;
       throw new Fault('BUSY', message, { queueLengthMax });
     }
+    this.#powers.journal.assertWritable();
     const wallMs = Math.min(timeoutMs ?? cellWallMsMax, cellWallMsMax);
-    const execution = new Execution(executionId, source, wallMs, ++this.#cells);
+    const execution = new Execution({ executionId, source, wallMs, rollback, cell: ++this.#cells });
+    this.#powers.life.accepted(execution);
     this.#answers.add(executionId, source, execution.result);
     this.#waiting.push(execution);
-    this.#handOver();
+    this.handOver();
     return execution.result;
   }
 
+  /** What an earlier daemon had accepted: answers are given again, and what had not ended goes on. */
+  restore(
+    { answers, events }: Pick<Recorded, 'answers' | 'events'>,
+    rebuilt: Pick<Rebuilt, 'unended' | 'audited' | 'stops' | 'calls'> | undefined,
+  ): void {
+    for (const { executionId, source, result, cell } of answers) {
+      this.#answers.add(executionId, source, Promise.resolve(result));
+      this.#answers.ended(executionId, JSON.stringify(result).length);
+      this.#cells = Math.max(this.#cells, cell);
+    }
+    for (const record of rebuilt?.unended ?? []) {
+      const execution = new Execution(record);
+      execution.restore(events, rebuilt?.audited.has(record.cell) ?? false);
+      execution.stopAsked = rebuilt?.stops.has(record.cell) ?? false;
+      for (const call of rebuilt?.calls.values() ?? [])
+        if (call.record.executionId === record.executionId) execution.capabilityCalls++;
+      this.#answers.add(record.executionId, record.source, execution.result);
+      this.#waiting.push(execution);
+      this.#cells = Math.max(this.#cells, record.cell);
+    }
+  }
+
+  hasAnswer(executionId: string): boolean {
+    return this.#answers.has(executionId);
+  }
+
+  /** Whether nothing is to be done now: no cell, or one that waits. */
+  get canWait(): boolean {
+    return (
+      this.unended.length === 0 || (this.unended.length === 1 && this.#handed.length === 1 && this.#patientCalls > 0)
+    );
+  }
+
+  /** Accepted and not ended, in their order. */
+  get unended(): readonly Execution[] {
+    return [...this.#handed, ...this.#waiting];
+  }
+
+  /** The lost isolate is made again: the running cell goes on in it, and those behind it follow. */
+  goOn(): void {
+    const { running } = this;
+    const end = running === undefined ? undefined : this.#powers.run(running);
+    if (end === undefined) this.handOver();
+    else this.finish(end);
+  }
+
   /** Hands cells over, a few ahead of the one that runs, so that the host need not wait for us between two of them. */
-  #handOver(): void {
-    while (this.#handed.length < HANDED_MAX) {
+  handOver(): void {
+    // What follows a cell that may be taken back waits for its end.
+    while (this.#handed.length < HANDED_MAX && !this.#handed.at(-1)?.rollback) {
       const execution = this.#waiting.shift();
       if (execution === undefined) return;
       this.#handed.push(execution);
@@ -108,6 +190,7 @@ export class CellQueue {
     try {
       audit.append('execution.started', { sessionId, executionId, sourceSha256: hash('sha256', source) });
       execution.recorded = true;
+      this.#powers.life.audited(execution.cell);
       return undefined;
     } catch (error) {
       return { status: 'error', error: faultError(error) };
@@ -116,25 +199,29 @@ export class CellQueue {
 
   #begin(execution: Execution): void {
     execution.startedMs = this.#powers.monotonicMs();
-    this.#powers.emit({ kind: 'execution.started', executionId: execution.executionId, cell: execution.cell });
+    if (!execution.announced)
+      this.#powers.emit({ kind: 'execution.started', executionId: execution.executionId, cell: execution.cell });
+    execution.announced = true;
     this.#armDeadline();
   }
 
   /** Ends the running cell, if there is one, and starts the next. */
-  finish(end: ExecutionEnd, usage: Pick<CellUsage, 'cpuMs' | 'heapBytes'> = NO_USAGE): void {
+  finish(end: ExecutionEnd, usage: EndUsage = NO_USAGE): void {
     const execution = this.running;
     if (execution === undefined) return;
     this.#finish(execution, end, usage);
-    this.#handOver();
+    this.handOver();
   }
 
-  #finish(execution: Execution, end: ExecutionEnd, usage: Pick<CellUsage, 'cpuMs' | 'heapBytes'> = NO_USAGE): void {
+  #finish(execution: Execution, end: ExecutionEnd, usage: EndUsage = NO_USAGE): void {
     const wasRunning = this.running === execution;
     this.#handed.splice(this.#handed.indexOf(execution), 1);
     const { executionId } = execution;
     const { audit, sessionId, emit, monotonicMs, executed } = this.#powers;
-    const code = end.status === 'error' ? { code: end.error.code } : {};
+    const code: { readonly code?: FaultCode } = end.status === 'error' ? { code: end.error.code } : {};
     audit.note('execution.finished', { sessionId, executionId, status: end.status, ...code });
+    if (code.code !== undefined && LIMITS_HIT.has(code.code))
+      audit.note('limit.hit', { sessionId, executionId, code: code.code });
     if (wasRunning) clearTimeout(this.#deadline);
     emit({ kind: 'execution.finished', executionId, status: end.status, ...code });
     this.#settle(execution, end, usage, wasRunning ? monotonicMs() - execution.startedMs : 0);
@@ -147,7 +234,7 @@ export class CellQueue {
     const execution = this.#handed.find((handed) => handed.cell === cell);
     if (execution !== undefined && execution !== this.running) {
       this.#finish(execution, { status: 'error', error: NOT_STARTED });
-      this.#handOver();
+      this.handOver();
     }
   }
 
@@ -156,8 +243,18 @@ export class CellQueue {
     this.#waiting.unshift(...this.#handed.splice(1));
   }
 
-  #settle(execution: Execution, end: ExecutionEnd, usage: Pick<CellUsage, 'cpuMs' | 'heapBytes'>, durationMs: number) {
-    const { output } = execution.finish(end, usage, durationMs);
+  #settle(execution: Execution, end: ExecutionEnd, usage: EndUsage, durationMs: number) {
+    const { journal, life } = this.#powers;
+    const { cell, executionId, source } = execution;
+    const result = execution.finish(end, usage, durationMs);
+    life.ended(cell, usage.pending);
+    journal.answer({ cell, executionId, source, result });
+    this.#unsettled.add(execution);
+    journal.whenCommitted(() => {
+      this.#unsettled.delete(execution);
+      execution.settle(result);
+    });
+    const { output } = result;
     const written = output.stdout.length + output.stderr.length;
     this.#answers.ended(execution.executionId, written + (end.status === 'ok' ? end.size : SMALL_ANSWER));
   }
@@ -173,9 +270,24 @@ export class CellQueue {
     return 'withdrawn';
   }
 
+  /** The cell, which the host holds, is to end; it is once that is in the journal, in this isolate or another. */
+  askStop(cell: number): void {
+    const execution = this.#handed.find((handed) => handed.cell === cell);
+    if (execution === undefined || execution.stopAsked) return;
+    execution.stopAsked = true;
+    this.#powers.life.stopAsked(cell);
+  }
+
   withdrawAll(): void {
     this.isolateGone();
     this.#endWaiting(this.#waiting.splice(0));
+  }
+
+  /** The session is another daemon's: there is nothing to run or to answer here any more. */
+  moved(fault: Fault): void {
+    clearTimeout(this.#deadline);
+    for (const execution of [...this.#handed.splice(0), ...this.#waiting.splice(0)]) execution.moved(fault);
+    for (const execution of this.#unsettled) execution.moved(fault);
   }
 
   #endWaiting(executions: readonly Execution[]): void {
@@ -198,6 +310,15 @@ export class CellQueue {
     this.#deadline = setTimeout(() => this.#overdue(execution), Math.max(1, leftMs) + HOST_LIMITS.stopGraceMs);
   }
 
+  /** The lost isolate is as it was, and gives the running cell all of its time again. */
+  timeAgain(): void {
+    const execution = this.running;
+    if (execution === undefined) return;
+    execution.startedMs = this.#powers.monotonicMs();
+    execution.patientMs = 0;
+    this.#armDeadline();
+  }
+
   /** A host that has still to start has not had the cell's time yet: the time counts from when it is ready. */
   #overdue(execution: Execution): void {
     if (this.#powers.ready()) {
@@ -214,7 +335,7 @@ export class CellQueue {
   }
 
   /** A call that waits for a person begins; the answer says that it has ended. */
-  waitForPerson(): () => void {
+  waitPatiently(): () => void {
     if (this.#patientCalls++ === 0) this.#patientSince = this.#powers.monotonicMs();
     this.#armDeadline();
     return () => {

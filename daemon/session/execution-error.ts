@@ -4,16 +4,23 @@ import { Fault } from '../fault.ts';
 
 /** The `name` a program or a person sees; codes without one of their own are told by their code. */
 const NAMES: Partial<Record<FaultCode, string>> = {
+  APPROVAL_DENIED: 'ApprovalDenied',
+  BUDGET_EXCEEDED: 'BudgetExceeded',
   BUSY: 'Busy',
   CAPABILITY_DENIED: 'CapabilityDenied',
+  CONFLICT: 'Conflict',
   CPU_EXCEEDED: 'CpuExceeded',
+  EFFECT_FAILED: 'EffectFailed',
   HOST_CRASHED: 'HostCrashed',
   INTERRUPTED: 'Interrupted',
   INVALID_PARAMS: 'InvalidArguments',
   MEMORY_EXCEEDED: 'MemoryExceeded',
+  RATE_LIMITED: 'RateLimited',
   SESSION_CLOSED: 'SessionClosed',
   SESSION_LOST: 'SessionLost',
   TIMED_OUT: 'Timeout',
+  TOO_LARGE: 'TooLarge',
+  UNAVAILABLE: 'Unavailable',
 };
 
 export function plainError(code: FaultCode, message: string, details?: ExecutionError['details']): ExecutionError {

@@ -1,6 +1,8 @@
 /** One execution: what was asked, what it has written so far, and its result. */
 import type { ExecutionError, ExecutionResult, Value } from '../../client/protocol.ts';
 import type { CellOutcome, CellUsage, GuestErrorReport } from '../../sandbox/protocol.ts';
+import type { StoredEvents } from '../durability/journal-records.ts';
+import type { CellRecord } from '../durability/rebuild.ts';
 import type { Fault } from '../fault.ts';
 import { plainError } from './execution-error.ts';
 import { OutputTail } from './output-tail.ts';
@@ -15,6 +17,7 @@ export class Execution {
   readonly executionId: string;
   readonly source: string;
   readonly wallMs: number;
+  readonly rollback: boolean;
   readonly result: Promise<ExecutionResult>;
   readonly stdout = new OutputTail(SESSION_LIMITS.outputTailBytes);
   readonly stderr = new OutputTail(SESSION_LIMITS.outputTailBytes);
@@ -24,23 +27,44 @@ export class Execution {
   readonly cell: number;
   /** Its start is in the audit log. */
   recorded = false;
+  /** It is to end, in whichever isolate it is. */
+  stopAsked = false;
+  /** Clients were told that it began. */
+  announced = false;
   startedMs = 0;
   /** Time it has spent waiting for people, which no limit counts. */
   patientMs = 0;
   #resolve!: (result: ExecutionResult) => void;
+  #reject!: (fault: Fault) => void;
 
-  constructor(executionId: string, source: string, wallMs: number, cell: number) {
+  constructor({ executionId, source, wallMs, rollback, cell }: Omit<CellRecord, 'r'>) {
     this.executionId = executionId;
     this.source = source;
     this.wallMs = wallMs;
+    this.rollback = rollback;
     this.cell = cell;
-    this.result = new Promise((resolve) => {
+    this.result = new Promise((resolve, reject) => {
       this.#resolve = resolve;
+      this.#reject = reject;
     });
+    // Whether or not anybody waits for it.
+    this.result.catch(() => undefined);
   }
 
+  /** What an earlier daemon had told of it is not told again, and is part of its result. */
+  restore(events: readonly StoredEvents[], recorded: boolean): void {
+    this.recorded = recorded;
+    for (const event of events.flatMap(({ bodies }) => bodies)) {
+      if (!('executionId' in event) || event.executionId !== this.executionId) continue;
+      if (event.kind === 'execution.started') this.announced = true;
+      else if (event.kind === 'output') this[event.stream].append(event.text);
+      else if (event.kind === 'output.truncated') this.truncated = true;
+    }
+  }
+
+  /** The result, which nobody is given before `settle`. */
   finish(end: ExecutionEnd, usage: Pick<CellUsage, 'cpuMs' | 'heapBytes'>, durationMs: number): ExecutionResult {
-    const result: ExecutionResult = {
+    return {
       executionId: this.executionId,
       cell: this.cell,
       ...(end.status === 'ok' ? { status: 'ok', value: end.value } : { status: 'error', error: end.error }),
@@ -50,8 +74,15 @@ export class Execution {
       heapBytes: usage.heapBytes,
       capabilityCalls: this.capabilityCalls,
     };
+  }
+
+  settle(result: ExecutionResult): void {
     this.#resolve(result);
-    return result;
+  }
+
+  /** It goes on in another daemon: who waits for the result has to ask there. */
+  moved(fault: Fault): void {
+    this.#reject(fault);
   }
 }
 

@@ -1,8 +1,21 @@
 /** The open `input()` requests of one session. Each is settled once: answered, timed out or cancelled. */
-import { randomBytes } from 'node:crypto';
 import type { EventBody } from '../../client/protocol.ts';
 import { Fault } from '../fault.ts';
 import { SESSION_LIMITS } from './session-limits.ts';
+
+export interface InputRequest {
+  /** Always the same for the same call. */
+  readonly requestId: string;
+  readonly prompt: string;
+  readonly executionId: string | null;
+  /** Milliseconds from now. */
+  readonly waitMs: number;
+  readonly asked: boolean;
+  /** Aborted when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
+  /** Called before anybody is told of the answer. */
+  readonly onAnswer: (text: string | null) => void;
+}
 
 export class Inputs {
   readonly #emit: (event: EventBody) => void;
@@ -12,18 +25,21 @@ export class Inputs {
     this.#emit = emit;
   }
 
-  request(prompt: string, executionId: string | null, waitMs: number): Promise<string | null> {
+  /** @param asked whether the client was told of it before */
+  request({ requestId, prompt, executionId, waitMs, asked, signal, onAnswer }: InputRequest): Promise<string | null> {
     if (this.#open.size >= SESSION_LIMITS.inputsMax) {
       return Promise.reject(
         new Fault('BUSY', `At most ${SESSION_LIMITS.inputsMax} questions can wait for an answer at once.`),
       );
     }
-    const requestId = `inp_${randomBytes(16).toString('base64url')}`;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => settle('timed-out', null), waitMs);
+      const timer = setTimeout(() => settle('timed-out', null), Math.max(1, waitMs));
+      const cancel = (): void => settle('cancelled', null);
       const settle = (outcome: 'answered' | 'timed-out' | 'cancelled', text: string | null): void => {
         if (!this.#open.delete(requestId)) return;
         clearTimeout(timer);
+        signal.removeEventListener('abort', cancel);
+        if (outcome === 'answered') onAnswer(text);
         this.#emit({ kind: 'input.settled', requestId, outcome });
         if (outcome === 'answered') resolve(text);
         else if (outcome === 'timed-out')
@@ -31,7 +47,8 @@ export class Inputs {
         else reject(new Fault('INTERRUPTED', 'The session ended before input() was answered.'));
       };
       this.#open.set(requestId, settle);
-      this.#emit({ kind: 'input.requested', executionId, requestId, prompt });
+      signal.addEventListener('abort', cancel, { once: true });
+      if (!asked) this.#emit({ kind: 'input.requested', executionId, requestId, prompt });
     });
   }
 

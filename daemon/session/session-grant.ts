@@ -4,8 +4,9 @@ import { effectiveLimits, levelOf, narrowCapabilities } from '../../policies/eva
 import type { Limits } from '../../policies/limits.ts';
 import type { Grant, LevelName, Policy } from '../../policies/policy.ts';
 import type { HostLanguage, IsolateSpec, PlatformSpec } from '../../sandbox/protocol.ts';
-import { capabilityNamed } from '../capabilities/registry.ts';
 import { Fault } from '../fault.ts';
+import type { Cordon } from '../hosts/host-pool.ts';
+import type { SessionEffects } from './session-effects.ts';
 import type { IsolatePlan } from './session-isolate.ts';
 
 export interface SessionGrant {
@@ -13,7 +14,7 @@ export interface SessionGrant {
   readonly limits: Limits;
   readonly grants: ReadonlyMap<string, Grant>;
   /** What the level itself gives, which spare isolates of the cordon are made with. */
-  readonly levelIsolate: { readonly heapMiB: number; readonly platform: PlatformSpec };
+  readonly levelIsolate: Pick<Cordon, 'heapMiB' | 'platform' | 'capabilities'>;
 }
 
 export interface Narrowing {
@@ -39,7 +40,11 @@ export function grantSession(policy: Policy, level: LevelName, asked: Narrowing)
     level,
     limits: limits.limits,
     grants: capabilities.grants,
-    levelIsolate: { heapMiB: resolved.limits.heapMiBMax, platform: platformSpec(resolved.grants) },
+    levelIsolate: {
+      heapMiB: resolved.limits.heapMiBMax,
+      platform: platformSpec(resolved.grants),
+      capabilities: [...resolved.grants.keys()],
+    },
   };
 }
 
@@ -57,24 +62,27 @@ export function moveGrant(
   return { grant: grantSession(policy, level, narrowed), asked: narrowed };
 }
 
-export function isolatePlan(grant: SessionGrant, language: HostLanguage, seed: string): IsolatePlan {
-  const { grants, limits } = grant;
-  const names = [...grants.keys()];
-  const capabilities = names.filter((name) => capabilityNamed(name)?.kind === 'effect');
+/** What an isolate of the session is made with now. */
+export function isolatePlan(
+  { level, limits, levelIsolate }: SessionGrant,
+  effects: Pick<SessionEffects, 'entitlements' | 'outputNames' | 'isolateCapabilities'>,
+  language: HostLanguage,
+  seed: string,
+): IsolatePlan {
+  const { grants } = effects.entitlements;
   const spec: IsolateSpec = {
     seed,
     heapMiB: limits.heapMiBMax,
     platform: platformSpec(grants),
     liveRandom: grants.get('random')?.constraints['mode'] === 'live',
-    outputs: names.filter((name) => capabilityNamed(name)?.kind === 'output'),
-    capabilities,
-    patient: capabilities.filter((name) => isPatient(name)),
+    outputs: effects.outputNames,
+    ...effects.isolateCapabilities,
     valueBytesMax: limits.valueBytesMax,
     pendingCallsMax: limits.pendingCallsMax,
     timersMax: limits.timersMax,
     backgroundCpuMsMax: limits.cellCpuMsMax,
   };
-  return { cordon: { level: grant.level, language, ...grant.levelIsolate }, spec };
+  return { cordon: { level, language, ...levelIsolate }, spec };
 }
 
 function platformSpec(grants: ReadonlyMap<string, Grant>): PlatformSpec {
@@ -84,11 +92,6 @@ function platformSpec(grants: ReadonlyMap<string, Grant>): PlatformSpec {
     sharedMemory: grants.has('shared_memory'),
     resizableBuffers: grants.has('resizable_buffers'),
   };
-}
-
-function isPatient(name: string): boolean {
-  const capability = capabilityNamed(name);
-  return capability?.kind === 'effect' && capability.patient;
 }
 
 export function publicLimits({

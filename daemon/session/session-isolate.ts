@@ -1,21 +1,35 @@
 /**
- * A session's hold on the isolate it lives in: opens one when there is none, correlates questions with answers, and tells the
- * session when it is gone.
+ * A session's hold on the isolate it lives in: opens one when there is none, or makes a lost one again, correlates questions with
+ * answers, and tells the session when it is gone.
+ *
+ * I1: while a lost isolate is made again, nothing else reaches it; what was meant for it follows, in order.
  */
-import type { Answer, CellLimits, CellOutcome, CellUsage, IsolateSpec, Question } from '../../sandbox/protocol.ts';
+import type {
+  Answer,
+  CapabilityGrant,
+  CellLimits,
+  CellOutcome,
+  CellUsage,
+  IsolateSpec,
+  Question,
+  ReplayStep,
+} from '../../sandbox/protocol.ts';
 import { Fault } from '../fault.ts';
 import type { Cordon, HostPool, IsolateLink, IsolateLoss, IsolateMessage, IsolateOwner } from '../hosts/host-pool.ts';
+import type { LostLife, SessionLife } from './session-life.ts';
 import { SESSION_LIMITS } from './session-limits.ts';
 
 export type GuestMessage = Exclude<
   IsolateMessage,
-  { kind: 'isolate.lost' | 'host.doomed' | 'cell.done' | 'answer' | 'refusal' }
+  { kind: 'isolate.lost' | 'host.doomed' | 'cell.done' | 'answer' | 'refusal' | 'isolate.lived' | 'isolate.replayed' }
 >;
 
 export interface IsolateEvents {
   onMessage(message: GuestMessage): void;
   onCellDone(cell: number, outcome: CellOutcome, usage: CellUsage): void;
   onLost(loss: IsolateLoss): void;
+  /** The lost isolate is as it was, or `problem` says why it cannot be. */
+  onReplayed(problem: string | null): void;
   readonly executing: boolean;
 }
 
@@ -24,17 +38,30 @@ export interface IsolatePlan {
   readonly spec: IsolateSpec;
 }
 
+type Command = Parameters<IsolateLink['send']>[0];
+
+/** Steps of one message, and characters of them: a message is no larger than one that guest code can bring about. */
+const STEPS_MAX = 1000;
+const STEP_CHARACTERS_MAX = 8 * 1024 * 1024;
+
 export class SessionIsolate implements IsolateOwner {
   readonly #pool: Pick<HostPool, 'open'>;
   readonly #events: IsolateEvents;
   readonly #questions = new Map<number, { resolve: (answer: Answer) => void; reject: (fault: Fault) => void }>();
+  readonly #life: Pick<SessionLife, 'question' | 'grant' | 'lived'>;
   #link: IsolateLink | undefined;
-  #lastQuestion = 0;
+  /** What is to follow once the lost isolate has been made again; undefined while none is. */
+  #held: Command[] | undefined;
   /** It had to be ended with its whole host once, so from then on it is alone in one. */
   #quarantined = false;
 
-  constructor(pool: Pick<HostPool, 'open'>, events: IsolateEvents) {
+  constructor(
+    pool: Pick<HostPool, 'open'>,
+    life: Pick<SessionLife, 'question' | 'grant' | 'lived'>,
+    events: IsolateEvents,
+  ) {
     this.#pool = pool;
+    this.#life = life;
     this.#events = events;
   }
 
@@ -42,10 +69,27 @@ export class SessionIsolate implements IsolateOwner {
     return this.#events.executing;
   }
 
-  open(plan: () => IsolatePlan): void {
+  get isOpen(): boolean {
+    return this.#link !== undefined;
+  }
+
+  open({ cordon, spec }: IsolatePlan): void {
+    this.#link ??= this.#pool.open(cordon, spec, this.#quarantined, this);
+  }
+
+  /** Makes a lost isolate again. */
+  openAgain(cordon: Cordon, { spec, openedMs, steps }: LostLife): void {
     if (this.#link !== undefined) return;
-    const { cordon, spec } = plan();
-    this.#link = this.#pool.open(cordon, spec, this.#quarantined, this);
+    this.#link = this.#pool.open(cordon, spec, this.#quarantined, this, openedMs);
+    this.#held = [];
+    const pieces = piecesOf(steps);
+    for (const [index, piece] of pieces.entries())
+      this.#link.send({ kind: 'isolate.replay', steps: piece, last: index === pieces.length - 1 });
+  }
+
+  /** From now on it is alone in its host. */
+  quarantine(): void {
+    this.#quarantined = true;
   }
 
   /** Whether its host has started. */
@@ -53,16 +97,26 @@ export class SessionIsolate implements IsolateOwner {
     return this.#link?.ready ?? false;
   }
 
+  #send(command: Command): void {
+    if (this.#held === undefined) this.#link?.send(command);
+    else this.#held.push(command);
+  }
+
   run(cell: number, source: string, limits: CellLimits): void {
-    this.#link?.send({ kind: 'cell.run', cell, source, limits });
+    this.#send({ kind: 'cell.run', cell, source, limits });
   }
 
   stop(cell: number): void {
-    this.#link?.send({ kind: 'cell.stop', cell });
+    this.#send({ kind: 'cell.stop', cell });
   }
 
   settleCall(call: number, ok: boolean, json: string): void {
-    this.#link?.send({ kind: 'call.settle', call, ok, json });
+    this.#send({ kind: 'call.settle', call, ok, json });
+  }
+
+  setCapabilities(capabilities: CapabilityGrant): void {
+    if (this.#link === undefined) return;
+    this.#send({ kind: 'capabilities.set', number: this.#life.grant(capabilities), ...capabilities });
   }
 
   /** Fails with the fault of the answer, or SESSION_LOST where the isolate goes first. */
@@ -72,10 +126,10 @@ export class SessionIsolate implements IsolateOwner {
         new Fault('BUSY', `At most ${SESSION_LIMITS.questionsMax} questions about a session can wait at once.`),
       );
     }
-    const id = ++this.#lastQuestion;
+    const id = this.#life.question(question);
     return new Promise((resolve, reject) => {
       this.#questions.set(id, { resolve: resolve as (answer: Answer) => void, reject });
-      this.#link?.send({ kind: 'ask', id, question });
+      this.#send({ kind: 'ask', id, question });
     });
   }
 
@@ -84,14 +138,21 @@ export class SessionIsolate implements IsolateOwner {
     this.#link?.killHost(reason);
   }
 
-  /** Gives the isolate up; the next `open` makes a fresh one. */
-  drop(): void {
+  /** Whether questions wait for an answer. */
+  get asked(): boolean {
+    return this.#questions.size > 0;
+  }
+
+  /** Gives the isolate up; `why` is told to whoever waits for an answer of it. */
+  drop(why: string): void {
     this.#link?.dispose();
-    this.#gone('The session was reset.');
+    this.#gone(why);
   }
 
   onMessage(message: Exclude<IsolateMessage, { kind: 'isolate.lost' | 'host.doomed' }>): void {
-    if (message.kind === 'cell.done') this.#events.onCellDone(message.cell, message.outcome, message.usage);
+    if (message.kind === 'isolate.lived') this.#life.lived(message.records);
+    else if (message.kind === 'isolate.replayed') this.#replayed(message.problem);
+    else if (message.kind === 'cell.done') this.#events.onCellDone(message.cell, message.outcome, message.usage);
     else if (message.kind === 'answer') this.#take(message.id)?.resolve(message.answer);
     else if (message.kind === 'refusal') this.#take(message.id)?.reject(new Fault(message.code, message.message));
     else this.#events.onMessage(message);
@@ -104,6 +165,13 @@ export class SessionIsolate implements IsolateOwner {
     this.#events.onLost(loss);
   }
 
+  #replayed(problem: string | null): void {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    if (problem === null) for (const command of held) this.#send(command);
+    this.#events.onReplayed(problem);
+  }
+
   #take(id: number): { resolve: (answer: Answer) => void; reject: (fault: Fault) => void } | undefined {
     const waiting = this.#questions.get(id);
     this.#questions.delete(id);
@@ -112,8 +180,25 @@ export class SessionIsolate implements IsolateOwner {
 
   #gone(message: string): void {
     this.#link = undefined;
+    this.#held = undefined;
     const waiting = [...this.#questions.values()];
     this.#questions.clear();
     for (const { reject } of waiting) reject(new Fault('SESSION_LOST', message));
   }
+}
+
+function piecesOf(steps: readonly ReplayStep[]): readonly (readonly ReplayStep[])[] {
+  const pieces: ReplayStep[][] = [[]];
+  let characters = 0;
+  for (const step of steps) {
+    const length = 'source' in step ? step.source.length : 'json' in step ? step.json.length : 64;
+    const last = pieces.at(-1) as ReplayStep[];
+    if (last.length > 0 && (last.length >= STEPS_MAX || characters + length > STEP_CHARACTERS_MAX)) {
+      pieces.push([]);
+      characters = 0;
+    }
+    pieces.at(-1)?.push(step);
+    characters += length;
+  }
+  return pieces;
 }

@@ -1,5 +1,6 @@
 /** What can be asked about a session between its cells: its variables, and what a REPL needs. */
 import type { NamespaceEntry, Results, Value } from '../../client/protocol.ts';
+import type { Answer, Question } from '../../sandbox/protocol.ts';
 import { Fault } from '../fault.ts';
 import { outcomeValue } from './execution.ts';
 import type { SessionIsolate } from './session-isolate.ts';
@@ -11,10 +12,19 @@ const HISTORY_NAMES: ReadonlySet<string> = new Set(['_', '__', '___']);
 export interface QuestionPowers {
   /** The isolate, opened where there is none. Fails with SESSION_CLOSED, and once with SESSION_LOST after a loss. */
   readonly isolate: () => Pick<SessionIsolate, 'ask'>;
+  /** Whether an isolate that went while it was asked is being made again: then nothing is lost. */
+  readonly madeAgain: () => boolean;
   readonly valueBytesMax: () => number;
+  /** Takes secrets out of JSON data; whatever else is in it stays. */
+  readonly redact: (answer: unknown) => unknown;
+  /** Resolves once what has changed is in the journal. */
+  readonly committed: () => Promise<void>;
   /** The session now holds something that a user would miss. */
   readonly stateful: () => void;
 }
+
+/** Hosts that may die one after another under the same question. */
+const ATTEMPTS_MAX = 4;
 
 export class SessionQuestions {
   readonly #powers: QuestionPowers;
@@ -24,13 +34,13 @@ export class SessionQuestions {
   }
 
   async listNames(): Promise<readonly NamespaceEntry[]> {
-    return (await this.#powers.isolate().ask({ about: 'namespace.list' })).names;
+    return this.#redacted((await this.#ask({ about: 'namespace.list' })).names);
   }
 
   async getName(name: string): Promise<Value> {
-    const answer = await this.#powers.isolate().ask({ about: 'namespace.get', name });
+    const answer = await this.#ask({ about: 'namespace.get', name });
     const value = answer.outcome === undefined ? undefined : outcomeValue(answer.outcome);
-    if (value !== undefined) return value;
+    if (value !== undefined) return this.#redacted(value);
     const message = `namespace.get: this session has no variable ${JSON.stringify(name)}; namespace.list names those it has.`;
     throw new Fault('INVALID_PARAMS', message, { name });
   }
@@ -51,26 +61,48 @@ export class SessionQuestions {
         bytesMax,
       });
     }
-    const answer = await this.#powers.isolate().ask({ about: 'namespace.set', valuesJson });
+    const answer = await this.#ask({ about: 'namespace.set', valuesJson });
     this.#powers.stateful();
+    await this.#powers.committed();
     return answer.names;
   }
 
   async deleteNames(names: readonly string[]): Promise<readonly string[]> {
-    return (await this.#powers.isolate().ask({ about: 'namespace.delete', names })).names;
+    const answer = await this.#powers.isolate().ask({ about: 'namespace.delete', names });
+    await this.#powers.committed();
+    return answer.names;
   }
 
   async complete(source: string, cursor: number): Promise<Results['session.complete']> {
-    const { matches, start, end } = await this.#powers.isolate().ask({ about: 'complete', source, cursor });
-    return { matches, start, end };
+    const { matches, start, end } = await this.#ask({ about: 'complete', source, cursor });
+    return this.#redacted({ matches, start, end });
   }
 
   async inspect(source: string, cursor: number): Promise<Results['session.inspect']> {
-    const { found, text } = await this.#powers.isolate().ask({ about: 'inspect', source, cursor });
-    return { found, text };
+    const { found, text } = await this.#ask({ about: 'inspect', source, cursor });
+    return this.#redacted({ found, text });
   }
 
   async isComplete(source: string): Promise<Results['session.isComplete']> {
-    return { status: (await this.#powers.isolate().ask({ about: 'isComplete', source })).status };
+    return { status: (await this.#ask({ about: 'isComplete', source })).status };
+  }
+
+  /** Once more where the host died meanwhile: what is asked here twice comes to the same. */
+  async #ask<K extends Question['about']>(
+    question: Extract<Question, { about: K }>,
+  ): Promise<Extract<Answer, { about: K }>> {
+    for (let attempts = 1; ; attempts++) {
+      try {
+        return await this.#powers.isolate().ask(question);
+      } catch (error) {
+        const isLost = error instanceof Fault && error.code === 'SESSION_LOST';
+        if (attempts >= ATTEMPTS_MAX || !isLost || !this.#powers.madeAgain()) throw error;
+      }
+    }
+  }
+
+  #redacted<T>(answer: T): T {
+    // Safe: only texts change.
+    return this.#powers.redact(answer) as T;
   }
 }

@@ -1,58 +1,42 @@
 /**
- * One session: its cells, the isolate they run in, and the events that tell what happened.
+ * One session: its cells, the isolate they run in, the journal that both outlive, and the events that tell what happened.
  *
  * I1: what guest code says is passed on in the order in which it was said, before the end of the cell that said it.
  * I2: a closed session holds nothing and starts nothing.
  */
-import { randomBytes } from 'node:crypto';
-import {
-  type EventBody,
-  type ExecutionResult,
-  type FaultCode,
-  FRAME_BYTES_MAX,
-  type Language,
-  type SessionInfo,
-} from '../../client/protocol.ts';
-import type { LevelName, Policy } from '../../policies/policy.ts';
+import type { CapabilityInfo, EventBody, ExecutionResult, FaultCode, SessionInfo } from '../../client/protocol.ts';
+import type { LevelName } from '../../policies/policy.ts';
 import type { CellOutcome, CellUsage } from '../../sandbox/protocol.ts';
-import type { Audit } from '../audit/audit-log.ts';
-import { denied, type Gate } from '../capabilities/gate.ts';
-import { capabilityOfGlobal } from '../capabilities/registry.ts';
+import { Entitlements } from '../capabilities/entitlements.ts';
+import type { ProvidedOffer, Provider } from '../capabilities/provided.ts';
+import type { StoredSession } from '../durability/journal-records.ts';
+import type { Recorded, SessionJournal } from '../durability/session-journal.ts';
 import { Fault } from '../fault.ts';
-import type { HostPool, IsolateLoss } from '../hosts/host-pool.ts';
+import type { HostPool } from '../hosts/host-pool.ts';
 import type { EventQueue } from '../transport/event-queue.ts';
 import type { Principal } from '../transport/principal.ts';
-import { CapabilityDesk } from './capability-desk.ts';
-import { CellQueue } from './cell-queue.ts';
+import { type AskedExecution, type CellQueue, NOT_STARTED } from './cell-queue.ts';
 import { type Execution, type ExecutionEnd, endOf } from './execution.ts';
 import { plainError } from './execution-error.ts';
-import { Inputs } from './inputs.ts';
-import { isolatePlan, moveGrant, type Narrowing, publicLimits, type SessionGrant } from './session-grant.ts';
-import { type GuestMessage, SessionIsolate } from './session-isolate.ts';
-import { SessionQuestions } from './session-questions.ts';
+import type { IsolateKeeper } from './isolate-keeper.ts';
+import type { SessionCalls } from './session-calls.ts';
+import type { SessionCheckpoints } from './session-checkpoints.ts';
+import type { EffectsPowers, SessionEffects } from './session-effects.ts';
+import { moveGrant, type Narrowing, type SessionGrant } from './session-grant.ts';
+import type { GuestMessage, SessionIsolate } from './session-isolate.ts';
+import type { SessionLife } from './session-life.ts';
+import { makeParts } from './session-parts.ts';
+import type { SessionQuestions } from './session-questions.ts';
+import { type SessionSetup, sessionInfo, storedSession } from './session-setup.ts';
+import type { SessionVoice } from './session-voice.ts';
 
-export interface SessionPowers {
+export interface SessionPowers extends EffectsPowers {
   readonly pool: Pick<HostPool, 'open'>;
-  readonly gate: Gate;
-  readonly audit: Audit;
-  readonly policy: () => Policy;
   readonly nowMs: () => number;
-  readonly monotonicMs: () => number;
   /** Its host broke the protocol while it ran code: the session is to be ended. */
-  readonly violated: (session: Session) => void;
+  readonly violated: (session: Session, message: string) => void;
   /** An execution has ended, for the daemon's figures. */
   readonly executed: () => void;
-}
-
-export interface SessionSetup {
-  readonly sessionId: string;
-  readonly principal: Principal;
-  readonly name: string | null;
-  readonly language: Language;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly grant: SessionGrant;
-  readonly asked: Narrowing;
-  readonly events: EventQueue;
 }
 
 export class Session {
@@ -60,23 +44,23 @@ export class Session {
   readonly principal: Principal;
   readonly events: EventQueue;
   readonly questions: SessionQuestions;
+  readonly checkpoints: SessionCheckpoints;
   readonly #setup: SessionSetup;
   readonly #powers: SessionPowers;
-  readonly #isolate: SessionIsolate;
+  readonly #keeper: IsolateKeeper;
   readonly #cells: CellQueue;
-  readonly #inputs: Inputs;
-  readonly #desk: CapabilityDesk;
-  readonly #createdAt: string;
+  readonly #calls: SessionCalls;
+  readonly #effects: SessionEffects;
+  readonly #voice: SessionVoice;
+  readonly #life: SessionLife;
+  readonly #journal: SessionJournal;
   #grant: SessionGrant;
   #asked: Narrowing;
-  #capabilities: ReadonlySet<string>;
-  /** Whether the isolate holds anything that a user would miss. */
-  #stateful = false;
-  /** What a lost isolate took with it, until the client has been told in an answer. */
-  #loss: string | undefined;
-  /** Ends with the isolate; calls that it made are of no use to the next one. */
-  #isolateLife = new AbortController();
+  /** Ends the waiting for whatever the session itself has asked of people. */
+  readonly #ending = new AbortController();
   #closed = false;
+  /** An administrator is asked for a higher level. */
+  #asking = false;
 
   constructor(setup: SessionSetup, powers: SessionPowers) {
     const { sessionId, principal, events, grant, asked } = setup;
@@ -87,69 +71,63 @@ export class Session {
     this.#powers = powers;
     this.#grant = grant;
     this.#asked = asked;
-    this.#capabilities = new Set(grant.grants.keys());
-    this.#createdAt = new Date(powers.nowMs()).toISOString();
-    this.#inputs = new Inputs((event) => this.#emit(event));
-    this.#cells = this.#makeCells();
-    this.#isolate = this.#makeIsolate();
-    this.#desk = new CapabilityDesk({
-      gate: powers.gate,
-      audit: powers.audit,
-      settle: (call, ok, json) => this.#isolate.settleCall(call, ok, json),
-      waitForPerson: () => this.#cells.waitForPerson(),
-    });
-    this.questions = new SessionQuestions({
-      isolate: () => this.#readyIsolate(),
-      valueBytesMax: () => this.#grant.limits.valueBytesMax,
-      stateful: () => {
-        this.#stateful = true;
-      },
-    });
-    this.#openIsolate();
-  }
-
-  #makeCells(): CellQueue {
-    const { audit, monotonicMs, executed } = this.#powers;
-    return new CellQueue({
-      sessionId: this.sessionId,
-      audit,
-      monotonicMs,
-      executed,
-      limits: () => this.#grant.limits,
-      emit: (event) => this.#emit(event),
+    this.#journal = setup.journal;
+    const parts = makeParts(setup, this.#entitledBy(grant), powers, {
+      grant: () => this.#grant,
       run: (execution) => this.#run(execution),
-      ready: () => this.#isolate.ready,
-      overdue: (message) => this.#isolate.killHost(message),
-    });
-  }
-
-  #makeIsolate(): SessionIsolate {
-    const cells = this.#cells;
-    return new SessionIsolate(this.#powers.pool, {
       onMessage: (message) => this.#guestSays(message),
       onCellDone: (cell, outcome, usage) => this.#cellDone(cell, outcome, usage),
-      onLost: (loss) => this.#lost(loss),
-      get executing() {
-        return cells.running !== undefined;
-      },
+      readyIsolate: () => this.#readyIsolate(),
+      forget: () => this.#forgetIsolate(),
+      violated: (message) => powers.violated(this, message),
+      committed: () => this.committed(),
+      closed: () => this.#closed,
     });
+    this.#cells = parts.cells;
+    this.#keeper = parts.keeper;
+    this.#calls = parts.calls;
+    this.#effects = parts.effects;
+    this.#voice = parts.voice;
+    this.#life = parts.life;
+    this.checkpoints = parts.checkpoints;
+    this.questions = parts.questions;
+  }
+
+  /** A session that is new: its isolate is made ready. */
+  start(): void {
+    this.#keeper.open();
+  }
+
+  /** A session of an earlier daemon: what had not ended goes on. */
+  resume(recorded: Recorded): void {
+    const rebuilt = this.#keeper.recall(recorded.records);
+    this.#cells.restore(recorded, rebuilt);
+    if (rebuilt === undefined) return;
+    this.#effects.restore(rebuilt.kept);
+    if (rebuilt.torn !== undefined) this.#keeper.refuse(rebuilt.torn);
+    // What was left behind goes on by itself; an idle session is made again when it is used.
+    if (rebuilt.unended.length === 0 && (rebuilt.torn !== undefined || rebuilt.pending === 0)) return;
+    const { sessionId } = this;
+    this.#powers.audit.note('session.recovered', { sessionId, code: null, entries: rebuilt.entries.length });
+    this.#keeper.open();
+    this.#cells.goOn();
+  }
+
+  #entitledBy({ level, grants }: SessionGrant): Entitlements {
+    return new Entitlements(level, grants, this.#powers.policy, this.#powers.registry.catalogue);
   }
 
   info(): SessionInfo {
-    return {
-      sessionId: this.sessionId,
-      name: this.#setup.name,
-      language: this.#setup.language,
-      level: this.#grant.level,
-      state: this.#closed ? 'closed' : this.running ? 'running' : 'idle',
-      createdAt: this.#createdAt,
-      cells: this.#cells.cells,
-      queued: this.#cells.waiting,
-      seq: this.events.lastSeq,
-      capabilities: [...this.#capabilities],
-      limits: publicLimits(this.#grant.limits),
-      labels: this.#setup.labels,
-    };
+    return sessionInfo(
+      { ...this.#setup, grant: this.#grant },
+      {
+        state: this.#closed ? 'closed' : this.running ? 'running' : 'idle',
+        cells: this.#cells.cells,
+        queued: this.#cells.waiting,
+        seq: this.events.lastSeq,
+        capabilities: this.#effects.names,
+      },
+    );
   }
 
   get level(): LevelName {
@@ -160,157 +138,133 @@ export class Session {
     return this.#cells.running !== undefined;
   }
 
+  /** In the middle of something: a cell that does not only wait for a person or a timer, or an effect. */
+  get busy(): boolean {
+    return (this.running && this.#cells.patientCalls === 0) || this.#effects.openCalls > this.#cells.patientCalls;
+  }
+
   // --- cells ---------------------------------------------------------------------------------------------------------
 
   /** Fails with TOO_LARGE, BUSY or EXECUTION_CONFLICT; an accepted execution always settles with a result. */
-  execute(source: string, executionId?: string, timeoutMs?: number): Promise<ExecutionResult> {
+  execute(source: string, asked: AskedExecution = {}): Promise<ExecutionResult> {
     this.#assertOpen();
-    return this.#cells.execute(source, executionId, timeoutMs);
+    return this.#cells.execute(source, asked);
   }
 
-  #run({ cell, source, wallMs }: Execution): ExecutionEnd | undefined {
-    const loss = this.#takeLoss();
+  #run({ cell, source, wallMs, stopAsked }: Execution): ExecutionEnd | undefined {
+    const loss = this.#keeper.takeLoss();
     if (loss !== undefined) return { status: 'error', error: plainError('SESSION_LOST', loss) };
-    this.#openIsolate();
+    this.#keeper.open();
     const { cellCpuMsMax, cellOutputBytesMax } = this.#grant.limits;
-    this.#isolate.run(cell, source, { cpuMs: cellCpuMsMax, wallMs, outputBytes: cellOutputBytesMax });
+    // One that had begun in an isolate that was lost begins again by itself.
+    const begins = this.#life.brings(cell);
+    if (stopAsked && !begins) return { status: 'error', error: NOT_STARTED };
+    if (stopAsked) this.#keeper.isolate.stop(cell);
+    if (!begins)
+      this.#keeper.isolate.run(cell, source, { cpuMs: cellCpuMsMax, wallMs, outputBytes: cellOutputBytesMax });
     return undefined;
   }
 
   #cellDone(cell: number, outcome: CellOutcome, usage: CellUsage): void {
     const execution = this.#cells.running;
     if (execution?.cell !== cell) {
+      if (this.#life.replaying) this.#voice.flush();
       this.#cells.stopped(cell);
       return;
     }
-    this.#stateful = usage.stateful;
+    this.#keeper.stateful = usage.stateful;
     const limits = { cpuMs: this.#grant.limits.cellCpuMsMax, wallMs: execution.wallMs };
-    const end = endOf(outcome, limits, (name) => this.#denialOf(name));
-    this.#cells.finish(end, usage);
-  }
-
-  #denialOf(name: string): Fault | undefined {
-    const capability = capabilityOfGlobal(name);
-    if (capability === undefined || this.#capabilities.has(capability)) return undefined;
-    return denied(this.#powers.policy(), this.#grant.level, capability);
+    const { executionId } = execution;
+    this.#voice.flush();
+    if (outcome.status === 'stopped') this.#effects.endCallsOf(executionId);
+    const end = endOf(outcome, limits, (name) => this.#effects.denialOf(name, executionId));
+    if (end.status === 'error' && execution.rollback) this.#keeper.rollBack(cell);
+    // Safe: only texts change.
+    this.#cells.finish(this.#effects.redactor.redactJson(end) as ExecutionEnd, usage);
   }
 
   /** Stops the running cell, or takes a waiting one out of the queue; false where there is no such cell. */
   interrupt(executionId?: string): boolean {
     this.#assertOpen();
     const waiting = executionId === undefined ? undefined : this.#cells.withdraw(executionId);
-    if (typeof waiting === 'number') this.#isolate.stop(waiting);
+    if (typeof waiting === 'number') this.#stop(waiting);
     if (waiting !== undefined) return true;
     const execution = this.#cells.running;
     if (execution === undefined || (executionId ?? execution.executionId) !== execution.executionId) return false;
-    this.#isolate.stop(execution.cell);
+    this.#stop(execution.cell);
     return true;
+  }
+
+  #stop(cell: number): void {
+    this.#cells.askStop(cell);
+    this.#keeper.open();
+    this.#keeper.isolate.stop(cell);
   }
 
   // --- what guest code says ------------------------------------------------------------------------------------------
 
   #guestSays(message: GuestMessage): void {
+    const again = this.#life.replaying;
+    if (message.kind === 'capabilities.refused') {
+      if (!again) this.#effects.refusedByIsolate(message.names);
+      return;
+    }
     const running = this.#cells.running;
     const execution = running !== undefined && running.cell === message.cell ? running : undefined;
-    const executionId = execution?.executionId ?? null;
-    switch (message.kind) {
-      case 'output':
-        execution?.[message.stream].append(message.text);
-        this.#emit({ kind: 'output', executionId, stream: message.stream, text: message.text });
-        return;
-      case 'output.truncated':
-        if (execution !== undefined) execution.truncated = true;
-        this.#emit({ kind: 'output.truncated', executionId, limitBytes: this.#grant.limits.cellOutputBytesMax });
-        return;
-      case 'display': {
-        const data = parseObject(message.dataJson);
-        if (data !== undefined) this.#emit({ kind: 'display', executionId, data });
-        return;
-      }
-      case 'log':
-        this.#emit({ kind: 'log', executionId, level: message.level, text: message.text });
-        return;
-      case 'call':
-        if (execution !== undefined) execution.capabilityCalls++;
-        this.#call(message, executionId);
-        return;
-    }
+    if (message.kind === 'call') this.#calls.called(message, execution);
+    else if (message.kind !== 'denied') this.#voice.says(message, execution);
+    else if (!again) this.#effects.noteDenial(message.name, execution?.executionId ?? null);
   }
 
-  #call(call: Extract<GuestMessage, { kind: 'call' }>, executionId: string | null): void {
-    const caller = {
-      sessionId: this.sessionId,
-      level: this.#grant.level,
-      capabilities: this.#capabilities,
-      executionId,
-    };
-    const context = {
-      requestInput: (prompt: string, waitMs: number) => this.#inputs.request(prompt, executionId, waitMs),
-      signal: this.#isolateLife.signal,
-    };
-    void this.#desk.handle(call, caller, context);
+  /** Gives up the isolate until it is needed; false where it has something to do. */
+  hibernate(): Promise<boolean> {
+    return this.#keeper.hibernate();
   }
 
-  answerInput(requestId: string, text: string | null): void {
+  /** What is kept of a session that sleeps. */
+  get stored(): StoredSession {
+    return storedSession({ ...this.#setup, grant: this.#grant, asked: this.#asked }, this.info());
+  }
+
+  /** Whether everything about the session is in the journal, and nothing of it is needed now. */
+  get atRest(): boolean {
+    return (
+      !this.#keeper.isolate.isOpen &&
+      !this.#asking &&
+      !this.events.watched &&
+      this.#cells.unended.length === 0 &&
+      this.#effects.atRest
+    );
+  }
+
+  /** Resolves when the session does not make a lost isolate again, or no longer. */
+  caughtUp(): Promise<void> {
+    return this.#keeper.caughtUp();
+  }
+
+  /** Resolves once the answer is in the journal. */
+  async answerInput(requestId: string, text: string | null): Promise<void> {
+    // What was asked before is asked again only now.
+    await this.caughtUp();
     this.#assertOpen();
-    this.#inputs.answer(requestId, text);
+    this.#calls.answerInput(requestId, text);
+    return this.committed();
   }
 
   // --- the isolate ---------------------------------------------------------------------------------------------------
 
-  #openIsolate(): void {
-    this.#isolate.open(() => isolatePlan(this.#grant, this.#setup.language, randomBytes(16).toString('hex')));
-  }
-
   #readyIsolate(): SessionIsolate {
     this.#assertOpen();
-    const loss = this.#takeLoss();
+    const loss = this.#keeper.takeLoss();
     if (loss !== undefined) throw new Fault('SESSION_LOST', loss);
-    this.#openIsolate();
-    return this.#isolate;
-  }
-
-  #takeLoss(): string | undefined {
-    const loss = this.#loss;
-    this.#loss = undefined;
-    return loss;
-  }
-
-  #lost(loss: IsolateLoss): void {
-    const execution = this.#cells.running;
-    const stateLost = this.#stateful;
-    const code = this.#lossCode(loss, execution);
-    this.#forgetIsolate();
-    this.#cells.isolateGone();
-    if (execution === undefined && !stateLost) return;
-    const goesOn = code !== 'SECURITY_VIOLATION';
-    const message =
-      stateLost && goesOn
-        ? `${loss.message} Its variables are gone; the next cell runs in a fresh session.`
-        : loss.message;
-    this.#powers.audit.note('session.lost', { sessionId: this.sessionId, code, message });
-    this.#emit({ kind: 'session.lost', code, message });
-    // Nothing more is to run in a session that broke out; what waits in it ends with it.
-    if (!goesOn) this.#cells.withdrawAll();
-    if (execution === undefined) this.#loss = message;
-    else this.#cells.finish({ status: 'error', error: plainError(code, message, { stateLost }) });
-    if (!goesOn) this.#powers.violated(this);
-  }
-
-  /** A cell that had to be ended with its host broke a limit; one whose host just died brought it down. */
-  #lossCode(loss: IsolateLoss, execution: Execution | undefined): FaultCode {
-    if (loss.by === 'memory') return 'MEMORY_EXCEEDED';
-    if (loss.by === 'breach' && loss.culprit) return 'SECURITY_VIOLATION';
-    if (!loss.culprit || execution === undefined) return 'SESSION_LOST';
-    if (loss.by === 'host') return 'HOST_CRASHED';
-    return this.#cells.usedMs(execution) >= execution.wallMs ? 'TIMED_OUT' : 'CPU_EXCEEDED';
+    this.#keeper.open();
+    return this.#keeper.isolate;
   }
 
   #forgetIsolate(): void {
-    this.#stateful = false;
-    this.#isolateLife.abort();
-    this.#isolateLife = new AbortController();
-    this.#inputs.cancelAll();
+    this.#voice.flush();
+    this.#calls.cancelInputs();
+    this.#effects.isolateGone();
   }
 
   // --- its life ------------------------------------------------------------------------------------------------------
@@ -319,66 +273,122 @@ export class Session {
   reset(): void {
     this.#assertOpen();
     this.#end('INTERRUPTED', 'The session was reset while the cell was running.');
-    this.#openIsolate();
+    this.#keeper.open();
     this.#emit({ kind: 'session.reset' });
   }
 
   /**
-   * Moves the session to a level at or below its own. Sessions of different levels never share a process, so it starts again in
-   * a fresh isolate.
+   * Moves the session to another level. Sessions of different levels never share a process, so it starts again in a fresh isolate.
+   *
+   * @param by who decided it: a principal
    */
-  lowerLevel(level: LevelName): void {
+  moveToLevel(level: LevelName, by: string): void {
     this.#assertOpen();
     if (level === this.#grant.level) return;
     const { grant, asked } = moveGrant(this.#powers.policy(), level, this.#asked);
-    this.#powers.audit.append('session.level', { sessionId: this.sessionId, from: this.#grant.level, to: level });
+    this.#powers.audit.append('session.level', { sessionId: this.sessionId, from: this.#grant.level, to: level, by });
     this.#grant = grant;
     this.#asked = asked;
-    this.#capabilities = new Set(grant.grants.keys());
+    this.#journal.update({ ...this.stored, info: null });
+    this.#effects.moveTo(this.#entitledBy(grant));
     this.#end('INTERRUPTED', 'The session was moved to another level while the cell was running.');
-    this.#openIsolate();
+    this.#keeper.open();
     this.#emit({ kind: 'session.reset' });
     this.#emit({ kind: 'session.level', level });
+  }
+
+  /** Resolves when an administrator has agreed that the session goes up; fails with APPROVAL_DENIED. */
+  async askForLevel(level: LevelName): Promise<void> {
+    this.#assertOpen();
+    this.#asking = true;
+    await this.#effects.askForLevel(level, this.#ending.signal).finally(() => {
+      this.#asking = false;
+    });
+  }
+
+  // --- its capabilities ----------------------------------------------------------------------------------------------
+
+  get capabilities(): readonly CapabilityInfo[] {
+    return this.#effects.describe();
+  }
+
+  /** The session's client offers it a function. Fails with CAPABILITY_DENIED, INVALID_PARAMS or LIMIT_DENIED. */
+  provide(offer: ProvidedOffer, provider: Provider): CapabilityInfo {
+    this.#assertOpen();
+    return this.#effects.provide(offer, provider, () => this.capabilitiesChanged('its client provides it'));
+  }
+
+  /** Nothing where there is no such function: it is as it was asked for. */
+  withdraw(name: string): void {
+    this.#assertOpen();
+    this.#effects.withdrawProvided(name, () => this.capabilitiesChanged('its client has withdrawn it'));
+  }
+
+  /** The policy has changed: what it takes away is gone from now on; what it gives, only where `widen` says so. */
+  policyChanged(widen: boolean): void {
+    if (this.#closed) return;
+    if (widen) this.#effects.entitlements.widen(this.#asked.capabilities);
+    this.capabilitiesChanged('the policy was edited');
+  }
+
+  /** What the isolate is told of its capabilities has changed. */
+  capabilitiesChanged(reason: string): void {
+    this.#effects.announce(reason);
+    this.#keeper.isolate.setCapabilities(this.#effects.isolateCapabilities);
+  }
+
+  /** Resolves once all that has happened so far is in the journal. */
+  committed(): Promise<void> {
+    return this.#journal.committed();
+  }
+
+  /** Everything about the session is in the journal: whoever needs it makes another object of that. */
+  retire(sinceMs: number): void {
+    this.#journal.setAsleep(sinceMs, this.stored);
+    this.#closed = true;
+  }
+
+  /** The session is another daemon's: nothing is done or answered here any more. */
+  moved(fault: Fault): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#ending.abort();
+    this.#journal.lose(fault);
+    this.#keeper.isolate.drop('The session has moved to another daemon.');
+    this.#forgetIsolate();
+    this.#cells.moved(fault);
+    this.events.abandon(fault.message);
+  }
+
+  /** The daemon ends: what runs or waits goes on in the next one. */
+  suspend(): void {
+    this.#closed = true;
+    this.#keeper.isolate.drop('The daemon is ending.');
   }
 
   close(reason: string): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#ending.abort();
     this.#end('SESSION_CLOSED', 'The session was closed while the cell was running.');
     this.#emit({ kind: 'session.closed', reason });
+    this.#journal.remove();
+    // What was asked because of the session is taken back in the same turn, and told.
+    setImmediate(() => this.events.end());
   }
 
   #end(code: FaultCode, message: string): void {
     this.#cells.withdrawAll();
-    this.#isolate.drop();
-    this.#forgetIsolate();
-    this.#loss = undefined;
+    this.#keeper.drop();
     this.#cells.finish({ status: 'error', error: plainError(code, message) });
   }
 
   #assertOpen(): void {
+    this.#journal.assertOurs();
     if (this.#closed) throw new Fault('SESSION_CLOSED', 'The session is closed.');
   }
 
-  /** What is too large for a message is not told; that something was left out is. */
   #emit(event: EventBody): void {
-    try {
-      this.events.append(event);
-    } catch (error) {
-      if (!(error instanceof Fault)) throw error;
-      const executionId = 'executionId' in event ? event.executionId : null;
-      this.events.append({ kind: 'output.truncated', executionId, limitBytes: FRAME_BYTES_MAX });
-    }
-  }
-}
-
-function parseObject(json: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(json);
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined;
-  } catch {
-    return undefined;
+    this.events.tell(event);
   }
 }

@@ -1,5 +1,6 @@
-import type { Role } from '../../client/protocol.ts';
+import type { CLIENT_METHODS, Role } from '../../client/protocol.ts';
 import { Fault } from '../fault.ts';
+import type { ClientRequests } from './client-requests.ts';
 import type { EventSink } from './event-queue.ts';
 import { newToken, type Principal, principalOf } from './principal.ts';
 
@@ -16,15 +17,17 @@ export class Caller {
   readonly events: EventSink;
   /** Aborted when the connection is over, whichever side ended it. */
   readonly signal: AbortSignal;
+  readonly #requests: Pick<ClientRequests, 'invoke'>;
   #token: string;
   #principal: Principal;
   #sealed = false;
 
-  constructor(connectionId: string, role: Role, events: EventSink) {
+  constructor(connectionId: string, role: Role, events: EventSink, requests: Pick<ClientRequests, 'invoke'>) {
     this.connectionId = connectionId;
     this.role = role;
     this.events = events;
     this.signal = events.signal;
+    this.#requests = requests;
     this.#token = newToken();
     this.#principal = principalOf(this.#token) as Principal;
   }
@@ -51,6 +54,11 @@ export class Caller {
     this.#token = token;
     this.#principal = principal;
     return token;
+  }
+
+  /** Asks the client itself: see {@link ClientRequests.invoke}. */
+  ask(method: keyof typeof CLIENT_METHODS, params: object, signal: AbortSignal): Promise<unknown> {
+    return this.#requests.invoke(method, params, signal);
   }
 
   /** From now on the principal is fixed. */

@@ -11,8 +11,6 @@ import { CLOSE, type Role } from '../../client/protocol.ts';
 import type { TransportLimits } from './transport-limits.ts';
 
 const UNSUPPORTED_DATA = 1003;
-/** How long an event waits to leave together with what follows it. */
-const COMPANY_MS = 1;
 const MISSED_BEATS_MAX = 2;
 
 export interface ConnectionParts {
@@ -31,10 +29,8 @@ export class Connection {
   readonly #stream: Duplex;
   readonly #limits: TransportLimits;
   readonly #ended = new AbortController();
+  /** What was sent leaves at the end of this turn. */
   #corked = false;
-  /** What is corked leaves at the end of this round of input. */
-  #leaving = false;
-  #company: NodeJS.Timeout | undefined;
   #missedBeats = 0;
   #deliver: (text: string) => void = () => undefined;
   #drainWaiters: (() => void)[] = [];
@@ -70,13 +66,10 @@ export class Connection {
     this.#deliver = deliver;
   }
 
-  /**
-   * Sends one message; does nothing once the connection is over. One that is not urgent waits a millisecond for company: an
-   * event is mostly followed by another one or by an answer, and each write wakes the reader up.
-   */
-  send(text: string, urgent = true): void {
+  /** Sends one message; does nothing once the connection is over. */
+  send(text: string): void {
     if (this.#ended.signal.aborted) return;
-    this.#cork(urgent);
+    this.#cork();
     this.#webSocket.send(text);
     if (this.#webSocket.bufferedAmount > this.#limits.unsentBytesMax) {
       this.close(CLOSE.slowReader, 'This client does not read what it asked for; connect again and resume.');
@@ -124,22 +117,16 @@ export class Connection {
    * All that is sent while one round of input is worked through leaves in one write: with 64 requests in flight this saves
    * about a fifth of the daemon's CPU time for each.
    */
-  #cork(urgent: boolean): void {
-    if (!this.#corked) {
-      this.#corked = true;
-      this.#stream.cork();
-      if (!urgent) this.#company = setTimeout(this.#uncork, COMPANY_MS);
-    }
-    if (urgent && !this.#leaving) {
-      this.#leaving = true;
-      setImmediate(this.#uncork);
-    }
+  #cork(): void {
+    if (this.#corked) return;
+    this.#corked = true;
+    this.#stream.cork();
+    // Not an immediate: where the answer is sent from one, the next would come only after another look at all sockets.
+    process.nextTick(this.#uncork);
   }
 
   readonly #uncork = (): void => {
-    clearTimeout(this.#company);
     this.#corked = false;
-    this.#leaving = false;
     this.#stream.uncork();
   };
 

@@ -7,17 +7,17 @@
  * I4: an event is turned into JSON once, whoever reads it.
  * I5: a replay is paced by its reader. A reader so slow that what it still has to get is dropped is disconnected.
  */
-import { CLOSE, type EventBody, FRAME_BYTES_MAX } from '../../client/protocol.ts';
+import { CLOSE, type EventBody, FRAME_BYTES_MAX, type Role } from '../../client/protocol.ts';
 import { Fault } from '../fault.ts';
 import type { EventLimits } from './transport-limits.ts';
 
 /** The slice of a connection that events need. */
 export interface EventSink {
   readonly signal: AbortSignal;
+  readonly role: Role;
   /** Too much is waiting to be read for a replay to go on. */
   readonly congested: boolean;
-  /** What is not urgent may wait a moment, to leave together with what follows it. */
-  send(text: string, urgent?: boolean): void;
+  send(text: string): void;
   /** Calls back once, when everything that was waiting has left. */
   onceDrained(callback: () => void): void;
   close(code: number, reason: string): void;
@@ -29,27 +29,49 @@ export interface Subscription {
   stop(): void;
 }
 
+/** Where events are written down; nobody is handed one before it is. */
+export interface EventJournal {
+  event(seq: number, body: EventBody): void;
+  /** What is not urgent may wait a moment, to be written down and to leave together with what follows it. */
+  whenCommitted(then: () => void, urgent?: boolean): void;
+}
+
+const FORGETFUL: EventJournal = {
+  event: () => undefined,
+  whenCommitted: (then) => then(),
+};
+
 /** How many dropped places at the front of the arrays are worth moving the rest for. */
 const COMPACT_AT = 1024;
 
 export class EventQueue {
   readonly #prefix: string;
   readonly #limits: EventLimits;
+  readonly #journal: EventJournal;
   readonly #subscriptions = new Map<EventSink, Reader>();
   #texts: string[] = [];
   /** How many places at the front of `#texts` hold events already dropped. */
   #dropped = 0;
   #firstKeptSeq = 1;
+  /** The newest event that may be handed out: it is written down. */
+  #handedSeq = 0;
   #bytes = 0;
+  #over = false;
 
-  constructor(sessionId: string, limits: EventLimits) {
+  constructor(sessionId: string, limits: EventLimits, journal: EventJournal = FORGETFUL) {
     this.#prefix = `{"jsonrpc":"2.0","method":"event","params":{"sessionId":${JSON.stringify(sessionId)},"seq":`;
     this.#limits = limits;
+    this.#journal = journal;
   }
 
   /** The number of the newest event; 0 while there is none. */
   get lastSeq(): number {
     return this.#firstKeptSeq + (this.#texts.length - this.#dropped) - 1;
+  }
+
+  /** The newest event that may be handed out. */
+  get handedSeq(): number {
+    return this.#handedSeq;
   }
 
   /** Whether anybody is attached. */
@@ -68,6 +90,37 @@ export class EventQueue {
    */
   append(body: EventBody): number {
     const seq = this.lastSeq + 1;
+    this.#keep(seq, body);
+    this.#journal.event(seq, body);
+    const text = this.textOf(seq) as string;
+    // A question is the one event that the session itself waits on; the others can wait for company.
+    const urgent = body.kind === 'input.requested';
+    this.#journal.whenCommitted(() => {
+      this.#handedSeq = seq;
+      for (const reader of this.#subscriptions.values()) reader.take(text, seq);
+    }, urgent);
+    return seq;
+  }
+
+  /** Appends an event; of one that is too large for a message, only that it was left out. */
+  tell(body: EventBody): void {
+    try {
+      this.append(body);
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      const executionId = 'executionId' in body ? body.executionId : null;
+      this.append({ kind: 'output.truncated', executionId, limitBytes: FRAME_BYTES_MAX });
+    }
+  }
+
+  /** What an earlier daemon had numbered, in order; `firstSeq` is the number of the first. */
+  restore(firstSeq: number, bodies: readonly EventBody[]): void {
+    if (this.#texts.length === 0) this.#firstKeptSeq = firstSeq;
+    for (const body of bodies) this.#keep(this.lastSeq + 1, body);
+    this.#handedSeq = this.lastSeq;
+  }
+
+  #keep(seq: number, body: EventBody): void {
     // A body always has a kind, so what follows its opening brace is never empty.
     const text = `${this.#prefix}${seq},${JSON.stringify(body).slice(1)}}`;
     if (text.length * 3 > FRAME_BYTES_MAX && Buffer.byteLength(text) > FRAME_BYTES_MAX) {
@@ -82,10 +135,6 @@ export class EventQueue {
       if (this.#firstKeptSeq === seq) break;
       this.#dropOldest();
     }
-    // A question is the one event that the session itself waits on; the others can wait for company.
-    const urgent = body.kind === 'input.requested';
-    for (const reader of this.#subscriptions.values()) reader.take(text, seq, urgent);
-    return seq;
   }
 
   /**
@@ -125,6 +174,44 @@ export class EventQueue {
     this.#subscriptions.get(sink)?.onStopped();
   }
 
+  /**
+   * Detaches every reader of a role, after one last event that says so; nothing is said where there is none. A reader that is
+   * still catching up cannot be told in order: its connection ends, and it is told when it attaches again.
+   */
+  release(role: Role, farewell: EventBody): void {
+    const readers = [...this.#subscriptions].filter(([sink]) => sink.role === role);
+    if (readers.length === 0) return;
+    this.append(farewell);
+    this.#journal.whenCommitted(() => {
+      for (const [sink, reader] of readers) {
+        const { live } = reader;
+        reader.onStopped();
+        if (!live) sink.close(CLOSE.slowReader, 'These events may not be read any more; attach again to learn why.');
+      }
+    });
+  }
+
+  /** The session is over, and nothing is appended any more: whoever is attached is let go once they have the last event. */
+  end(): void {
+    this.#journal.whenCommitted(() => {
+      this.#over = true;
+      for (const reader of [...this.#subscriptions.values()]) if (reader.live) reader.onStopped();
+    });
+  }
+
+  /** The session goes on in another daemon, under the same numbers: whoever is attached has to attach again, and is told so. */
+  abandon(reason: string): void {
+    for (const [sink, reader] of [...this.#subscriptions]) {
+      reader.onStopped();
+      sink.close(CLOSE.sessionMoved, reason);
+    }
+  }
+
+  /** Whether whoever has caught up has had the last event. */
+  get over(): boolean {
+    return this.#over;
+  }
+
   /** The message of a kept event. */
   textOf(seq: number): string | undefined {
     return this.#texts[this.#dropped + seq - this.#firstKeptSeq];
@@ -156,6 +243,10 @@ class Reader {
     this.#nextSeq = nextSeq;
   }
 
+  get live(): boolean {
+    return this.#state === 'live';
+  }
+
   start(): void {
     if (this.#state !== 'unstarted') return;
     this.#state = 'catching-up';
@@ -167,10 +258,10 @@ class Reader {
   }
 
   /** A live event goes straight out, counted against the connection's own bound; one behind it finds it in the queue. */
-  take(text: string, seq: number, urgent: boolean): void {
-    if (this.#state === 'live') {
+  take(text: string, seq: number): void {
+    if (this.#state === 'live' && seq >= this.#nextSeq) {
       this.#nextSeq = seq + 1;
-      this.#sink.send(text, urgent);
+      this.#sink.send(text);
     }
   }
 
@@ -181,7 +272,7 @@ class Reader {
       this.#sink.close(CLOSE.slowReader, 'Events were dropped before this client had read them; attach again.');
       return;
     }
-    while (this.#nextSeq <= this.#queue.lastSeq) {
+    while (this.#nextSeq <= this.#queue.handedSeq) {
       if (this.#sink.congested) {
         this.#sink.onceDrained(() => this.#catchUp());
         return;
@@ -190,5 +281,6 @@ class Reader {
       this.#nextSeq += 1;
     }
     this.#state = 'live';
+    if (this.#queue.over) this.onStopped();
   }
 }

@@ -8,13 +8,16 @@
  */
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, STATUS_CODES } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 import { CLOSE, FRAME_BYTES_MAX, type Role, SUBPROTOCOL } from '../../client/protocol.ts';
 import { Fault } from '../fault.ts';
 import { Connection } from './connection.ts';
 import type { TransportLimits } from './transport-limits.ts';
+
+/** Not imported: for the sake of names that nobody here asks for, that would load Node's own fetch, at every start. */
+const { createServer, STATUS_CODES } = process.getBuiltinModule('node:http');
 
 const GOING_AWAY = 1001;
 /** Sockets beyond the connections that may be in their handshake or on their way out. */

@@ -21,6 +21,7 @@ import * as v from 'valibot';
 import { FAULTS, FRAME_BYTES_MAX, METHODS, type MethodName } from '../../client/protocol.ts';
 import { Fault } from '../fault.ts';
 import { Caller } from './caller.ts';
+import { ClientRequests } from './client-requests.ts';
 import type { Connection } from './connection.ts';
 import { explainParams, shortened } from './explain-params.ts';
 import { AnswerThen, type Handlers } from './handlers.ts';
@@ -41,6 +42,8 @@ export interface Incident {
 export interface RpcPowers {
   readonly handlers: Handlers;
   readonly limits: TransportLimits;
+  /** A client has called what only administrators may. */
+  readonly roleDenied: (caller: Caller, method: MethodName) => void;
   readonly log: (incident: Incident) => void;
 }
 
@@ -69,18 +72,21 @@ export class Rpc {
 
   /** Serves a connection until it ends. */
   serve(connection: RpcConnection): Caller {
-    const caller = new Caller(connection.id, connection.role, connection);
+    const requests = new ClientRequests(connection);
+    const caller = new Caller(connection.id, connection.role, connection, requests);
     const load: Load = { requests: 0, bytes: 0 };
-    connection.onText((text) => this.#receive(text, connection, caller, load));
+    connection.onText((text) => this.#receive(text, connection, caller, load, requests));
     return caller;
   }
 
-  #receive(text: string, connection: RpcConnection, caller: Caller, load: Load): void {
+  #receive(text: string, connection: RpcConnection, caller: Caller, load: Load, asked: ClientRequests): void {
     const message = this.#parse(text);
     if (message instanceof Fault) {
       connection.send(JSON.stringify(failure(null, message)));
       return;
     }
+    // An answer to what the daemon asked is neither a request nor part of a batch.
+    if (!message.batch && asked.settle(message.requests[0])) return;
     const { requestsInFlightMax, requestBytesInFlightMax } = this.#powers.limits;
     // A connection without any other load is served whatever the size, so that the largest message can be at all.
     const bytesFit = load.requests === 0 || load.bytes + text.length <= requestBytesInFlightMax;
@@ -188,6 +194,7 @@ export class Rpc {
     };
     return (params, caller) => {
       if (role === 'admin' && caller.role !== 'admin') {
+        this.#powers.roleDenied(caller, method);
         throw new Fault(
           'ROLE_DENIED',
           `${method} is for administrators: call it on admin.sock instead of client.sock.`,
@@ -237,7 +244,7 @@ function requestOf(value: unknown): JSONRPCRequest | Fault {
   const refuse = (why: string) => new Fault('INVALID_REQUEST', `This is not a JSON-RPC 2.0 request: ${why}.`);
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return refuse('it is not an object');
   const { jsonrpc, method, id } = value as Record<string, unknown>;
-  if ('result' in value || 'error' in value) return refuse('it is an answer, and this daemon asked nothing');
+  if ('result' in value || 'error' in value) return refuse('it is an answer, and those come one by one');
   if (jsonrpc !== '2.0') return refuse('its jsonrpc must be "2.0"');
   if (typeof method !== 'string') return refuse('its method must be a string');
   if (id !== undefined && !isId(id))

@@ -8,6 +8,7 @@
 import { once } from 'node:events';
 import {
   chmodSync,
+  existsSync,
   lstatSync,
   mkdirSync,
   readFileSync,
@@ -67,6 +68,11 @@ export async function openStateDirectory(directory: string): Promise<StateDirect
     lock.release();
     throw error;
   }
+}
+
+/** Whether a daemon has died in the directory without ending, or runs in it. */
+export function wasLeft(directory: string): boolean {
+  return existsSync(join(directory, PID_FILE));
 }
 
 function refusal(message: string): Fault {

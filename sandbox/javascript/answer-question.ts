@@ -1,16 +1,16 @@
 /** Answers what a REPL or a program asks about a session between its cells. */
 import type { EntryEnd, Primitive } from '../isolate.ts';
-import type { Answer, HostLanguage, Question } from '../protocol.ts';
+import type { Answer, Question } from '../protocol.ts';
+import type { SessionLanguage } from '../session-language.ts';
 import { nameChainAt } from './cursor.ts';
-import { isComplete } from './is-complete.ts';
-import { readOutcome } from './outcome.ts';
-import { warmTypescript } from './prepare.ts';
 import type { CellSource } from './stack.ts';
 
 interface Powers {
-  readonly language: HostLanguage;
+  readonly language: Pick<SessionLanguage, 'isComplete' | 'readOutcome' | 'warm'>;
   readonly enter: (...entry: [string, ...Primitive[]]) => Promise<EntryEnd>;
   readonly cellSource: (cell: number) => CellSource | undefined;
+  /** What may still happen without anybody asking for it. */
+  readonly pending: () => { readonly timers: number; readonly entered: boolean };
 }
 
 type NamespaceNames = {
@@ -63,7 +63,7 @@ export async function answerQuestion(question: Question, powers: Powers): Promis
       if (typeof answer !== 'string') return answer;
       return answer === ''
         ? { about: question.about, found: false }
-        : { about: question.about, found: true, outcome: readOutcome(answer, powers.cellSource) };
+        : { about: question.about, found: true, outcome: powers.language.readOutcome(answer, powers.cellSource) };
     }
     case 'complete': {
       const chain = nameChainAt(question.source, question.cursor, false);
@@ -81,8 +81,26 @@ export async function answerQuestion(question: Question, powers: Powers): Promis
         chain.names.length === 0 || chain.names.includes('') ? '' : await text('inspect', JSON.stringify(chain.names));
       return typeof answer === 'string' ? { about: 'inspect', found: answer !== '', text: answer } : answer;
     }
+    case 'pending':
+      return { about: 'pending', ...powers.pending() };
     case 'isComplete':
-      if (powers.language === 'typescript') await warmTypescript();
-      return { about: 'isComplete', status: isComplete(question.source, powers.language) };
+      return completeness(question.source, powers.language, text);
   }
+}
+
+async function completeness(
+  source: string,
+  language: Powers['language'],
+  ask: (operation: string, argument: string) => Promise<string | Refusal>,
+): Promise<Answer | Refusal> {
+  await language.warm();
+  let refusal: Refusal | undefined;
+  const status = await language.isComplete(source, async (operation, argument) => {
+    const answer = await ask(operation, argument);
+    if (typeof answer === 'string') return answer;
+    refusal = answer;
+    return '';
+  });
+  if (refusal !== undefined) return refusal;
+  return { about: 'isComplete', status: status === 'complete' || status === 'incomplete' ? status : 'invalid' };
 }

@@ -3,7 +3,7 @@
  * once when the limit is reached.
  */
 export class CellClock {
-  readonly #limitMs: number;
+  #limitMs: number;
   readonly #monotonicMs: () => number;
   readonly #expired: () => void;
   #usedMs = 0;
@@ -40,6 +40,15 @@ export class CellClock {
 
   resume(): void {
     if (this.#pauses > 0 && --this.#pauses === 0) this.#start();
+  }
+
+  /** All of its time is before it again; what it waits for still keeps it standing. */
+  restart(limitMs: number): void {
+    this.#limitMs = limitMs;
+    this.#usedMs = 0;
+    if (this.#runningSince === undefined) return;
+    clearTimeout(this.#timer);
+    this.#start();
   }
 
   stop(): void {

@@ -4,139 +4,170 @@
  * I1: cells run one at a time in the order of their arrival, and every `run` is answered by exactly one `cell.done` or by `isolate.lost`.
  * I2: guest code runs only while an entry is open, and every entry has a timeout.
  * I3: what comes out of the isolate is checked here before it goes on to the daemon.
+ * I4: the daemon is told of an entry before it is told of anything that the entry caused.
  */
 import type { EntryEnd, Isolate, Primitive } from '../isolate.ts';
-import type { CellLimits, CellOutcome, HostLanguage, IsolateSpec, Question } from '../protocol.ts';
-import type { HostSession, SessionPowers } from '../session.ts';
+import type { CapabilityGrant, CellLimits, IsolateSpec, Question, ReplayStep } from '../protocol.ts';
+import type { HostSession, SessionMessage, SessionPowers } from '../session.ts';
+import type { SessionLanguage } from '../session-language.ts';
 import { answerQuestion } from './answer-question.ts';
-import { CellClock } from './cell-clock.ts';
-import { computeForGuest } from './host-computation.ts';
-import { readOutcome } from './outcome.ts';
-import { type PreparedCell, prepareCell } from './prepare.ts';
-import type { QueuedCell, RunningCell } from './running-cell.ts';
+import { BackgroundWork } from './background-work.ts';
+import { HeapReading } from './heap-reading.ts';
+import { computeForGuest, STACK_LENGTH_MAX } from './host-computation.ts';
+import { OpenCalls } from './open-calls.ts';
+import { replay } from './replay.ts';
+import { SessionCells } from './session-cells.ts';
+import { type Kept, SessionEntries } from './session-entries.ts';
 import { SessionOutput } from './session-output.ts';
-import type { CellSource } from './stack.ts';
+import { userPosition } from './stack.ts';
 import { GuestTimers } from './timers.ts';
 import { uncaughtRejection, uncaughtThrow } from './uncaught.ts';
 
-/** Sources kept for the stacks of later errors. */
-const SOURCES_KEPT = 200;
-/** The longest an entry between two cells may take, and an entry of the engine's own. */
+/** The longest an entry between two cells may take. */
 const BACKGROUND_ENTRY_MS = 5000;
-const ENGINE_ENTRY_MS = 1000;
-/** An isolate that is silent for so long after its cell was stopped may have gone over its memory limit unheard. */
-const ABANDON_MS_MAX = 2000;
-/**
- * A heap reading is an entry of its own. A cell that used this much CPU waits for one; a shorter one is told the last, and a new
- * one is taken behind its back when that has become old.
- */
-const HEAP_READING_CPU_MS = 2;
-const HEAP_READING_MAX_AGE_MS = 250;
+const FATAL_MAX = 1000;
+/** The questions that may change what guest code sees, and are made again when a lost isolate is rebuilt. */
+const KEPT_QUESTIONS: ReadonlySet<string> = new Set(['get', 'set', 'delete']);
 
 export class JavaScriptSession implements HostSession {
   readonly #isolate: Isolate;
-  readonly #language: HostLanguage;
-  readonly #spec: IsolateSpec;
+  readonly #language: SessionLanguage;
+  readonly #heapMiB: number;
   readonly #powers: SessionPowers;
   readonly #timers: GuestTimers;
   readonly #output: SessionOutput;
-  readonly #sources = new Map<number, CellSource>();
-  readonly #constants = new Set<string>();
-  readonly #patientCalls = new Set<number>();
-  readonly #queue: QueuedCell[] = [];
-  /** Taken from the queue and waiting for the TypeScript compiler to be loaded. */
-  #preparing: QueuedCell | undefined;
-  #running: RunningCell | undefined;
-  #openCalls = 0;
-  #activeEntries = 0;
-  /** The isolate's CPU time when the last cell ended. */
-  #cpuMsWhenIdle = 0;
-  #backgroundEntries = 0;
-  #stoppingBackground = false;
-  #heap = { bytes: 0, atMs: Number.NEGATIVE_INFINITY };
-  /** Cells have declared names, or assigned some without. */
-  #declared = false;
+  readonly #calls: OpenCalls;
+  readonly #cells: SessionCells;
+  readonly #entries: SessionEntries;
+  readonly #background: BackgroundWork;
+  readonly #send: SessionPowers['send'];
+  /** Settles at the next end of an entry or a cell. */
+  #turn = Promise.withResolvers<void>();
   #disposed = false;
   readonly #opened: Promise<void>;
+  #isOpen = false;
+  /** What is to be done again of a lost isolate's life, one piece after another. */
+  #replayed: Promise<string | null> = Promise.resolve(null);
 
-  constructor(isolate: Isolate, language: HostLanguage, spec: IsolateSpec, powers: SessionPowers) {
+  /** @param openedMs when a lost isolate was opened that this one is to become: steps of its life follow */
+  constructor(
+    isolate: Isolate,
+    language: SessionLanguage,
+    spec: IsolateSpec,
+    powers: SessionPowers,
+    openedMs: number | undefined,
+  ) {
     this.#isolate = isolate;
     this.#language = language;
-    this.#spec = spec;
+    this.#heapMiB = spec.heapMiB;
     this.#powers = powers;
-    this.#output = new SessionOutput(powers.send, () => this.#running?.cell ?? null);
-    this.#timers = new GuestTimers(spec.timersMax, (id) => this.#background(['timer', id]));
+    this.#entries = new SessionEntries(isolate, spec.liveRandom, {
+      nowMs: powers.nowMs,
+      setActive: powers.setActive,
+      tell: () => this.#tellLife(),
+    });
+    this.#background = new BackgroundWork(isolate, spec.backgroundCpuMsMax);
+    this.#send = (message) => this.#tell(message);
+    this.#output = new SessionOutput(this.#send, () => this.#cells.running?.cell ?? null);
+    this.#timers = new GuestTimers(spec.timersMax, (id) =>
+      this.#enterBackground(['timer', id], { op: 'timer', ref: id }),
+    );
+    this.#calls = new OpenCalls(spec.pendingCallsMax, spec.patient);
     isolate.listen({
-      message: (kind, a, b, c) => this.#receive(kind, a, b, c),
-      compute: (operation, args) => computeForGuest(operation, args, this.#cellSource),
-      catastrophe: (message) => powers.doomed(message),
+      message: (kind, a, b, c, d) => this.#receive(kind, a, b, c, d),
+      compute: (operation, args) => computeForGuest(operation, args, this.#cells.sourceOf),
+      catastrophe: (by, message) => powers.doomed(by, message),
     });
-    this.#opened = this.#enter(ENGINE_ENTRY_MS * 5, ['open', guestSpecJson(spec, powers.nowMs())]).then((end) => {
+    if (openedMs !== undefined) this.#timers.hold();
+    // The time that the isolate was opened at is told twice, and has to be the same.
+    const nowMs = openedMs ?? Math.floor(powers.nowMs());
+    this.#entries.give({ nowMs, entropy: '' }, openedMs !== undefined);
+    const opening = guestOpening(spec, nowMs);
+    this.#opened = this.#enter(this.#language.engineEntryMs * 5, opening, { op: 'open', ref: 0 }).then((end) => {
       if (end.end !== 'returned') this.#lose('stuck', 'The isolate could not be opened.');
+      this.#isOpen = true;
+      this.#background.reset();
+      this.#cells.opened();
     });
-    void this.#readHeap();
+    this.#cells = this.#makeCells();
+  }
+
+  #makeCells(): SessionCells {
+    const { monotonicMs } = this.#powers;
+    return new SessionCells({
+      isolate: this.#isolate,
+      language: this.#language,
+      heap: new HeapReading(this.#isolate, monotonicMs),
+      monotonicMs,
+      enter: (timeoutMs, entry, kept) => this.#enter(timeoutMs, entry, kept),
+      entered: () => this.#entries.active > 0,
+      computing: () => this.#entries.keptActive > 0,
+      terminate: () => this.#opened.then(() => this.#isolate.terminate()),
+      began: (outputBytes) => this.#output.begin(outputBytes),
+      waits: () => this.#turned(),
+      pending: () => this.#timers.size + this.#calls.size,
+      done: (cell, outcome, usage) => {
+        this.#background.reset();
+        this.#send({ kind: 'cell.done', cell, outcome, usage });
+        this.#turned();
+      },
+      torn: (why) => this.#entries.record({ op: 'torn', why }),
+      stuck: (message) => this.#lose('stuck', message),
+    });
+  }
+
+  #tell(message: SessionMessage): void {
+    this.#tellLife();
+    this.#powers.send(message);
+  }
+
+  #tellLife(): void {
+    const records = this.#entries.take();
+    if (records.length > 0) this.#powers.send({ kind: 'isolate.lived', records });
   }
 
   // --- entries -------------------------------------------------------------------------------------------------------
 
-  async #enter(timeoutMs: number, [operation, ...args]: readonly [string, ...Primitive[]]): Promise<EntryEnd> {
-    const entropy = this.#spec.liveRandom ? crypto.getRandomValues(Buffer.alloc(16)).toString('hex') : '';
-    if (this.#activeEntries++ === 0) this.#powers.setActive(true);
-    const end = await this.#isolate.enter(timeoutMs, [operation, this.#powers.nowMs(), entropy, ...args]);
-    if (--this.#activeEntries === 0) this.#powers.setActive(false);
-    if (end.end === 'unhandled') this.#output.write('stderr', uncaughtRejection(end.error, this.#cellSource));
+  async #enter(timeoutMs: number, entry: readonly [string, ...Primitive[]], kept?: Kept): Promise<EntryEnd> {
+    const end = await this.#entries.enter(timeoutMs, entry, kept);
+    if (end.end === 'unhandled') this.#output.write('stderr', uncaughtRejection(end.error, this.#cells.sourceOf));
     if (end.end === 'disposed') {
-      this.#lose('memory', `The session used more than its ${this.#isolate.heapMiB} MiB of memory.`);
+      this.#lose('memory', `The session used more than its ${this.#heapMiB} MiB of memory.`);
     }
-    this.#finishDone();
+    this.#cells.finishDone();
+    this.#turned();
     return end;
   }
 
-  #finishDone(): void {
-    const cell = this.#running;
-    if (cell?.done === undefined || cell.ending) return;
-    void this.#finish(cell, readOutcome(cell.done, this.#cellSource));
+  #turned(): void {
+    this.#turn.resolve();
+    this.#turn = Promise.withResolvers();
   }
 
   /** An entry that no cell asked for, or that settles a call: counted to the running cell, otherwise to the session's background. */
-  async #background(entry: readonly [string, ...Primitive[]]): Promise<void> {
-    const cell = this.#running;
-    if (cell === undefined) this.#backgroundEntries++;
-    const timeoutMs = cell === undefined ? BACKGROUND_ENTRY_MS : cell.clock.leftMs + ENGINE_ENTRY_MS;
-    const end = await this.#enter(timeoutMs, entry);
+  async #enterBackground(entry: readonly [string, ...Primitive[]], kept: Kept): Promise<void> {
+    const cell = this.#cells.running;
+    if (cell === undefined) this.#background.begin();
+    const timeoutMs = cell === undefined ? BACKGROUND_ENTRY_MS : cell.clock.leftMs + this.#language.engineEntryMs;
+    const end = await this.#enter(timeoutMs, entry, kept);
     if (end.end === 'returned' && end.text !== '')
-      this.#output.write('stderr', uncaughtThrow(end.text, this.#cellSource));
+      this.#output.write('stderr', uncaughtThrow(end.text, this.#cells.sourceOf));
     if (cell !== undefined) {
       if (end.end === 'timed-out' || end.end === 'terminated')
-        this.#finishStopped(cell, end.end === 'timed-out' ? 'wall' : undefined);
+        this.#cells.finishStopped(cell, end.end === 'timed-out' ? 'wall' : undefined);
       return;
     }
-    this.#backgroundEntries--;
+    this.#background.end();
     // A cell that came meanwhile has waited behind this entry, and used nothing yet.
-    if (this.#running !== undefined) this.#running.cpuMsAtStart = this.#isolate.cpuMs;
-    if (end.end === 'timed-out' || this.#backgroundOverdrawn) this.#endBackground();
-  }
-
-  get #backgroundOverdrawn(): boolean {
-    return this.#isolate.cpuMs - this.#cpuMsWhenIdle > this.#spec.backgroundCpuMsMax;
+    if (this.#cells.running !== undefined) this.#cells.running.cpuMsAtStart = this.#isolate.cpuMs;
+    if (end.end === 'timed-out' || this.#background.overdrawn) this.#endBackground();
   }
 
   #endBackground(): void {
-    this.#cpuMsWhenIdle = this.#isolate.cpuMs;
+    this.#background.reset();
     this.#timers.clear();
-    const used = `used more than ${this.#spec.backgroundCpuMsMax} ms of CPU`;
-    this.#output.write('stderr', `What ended cells had left behind ${used}; it was stopped and its timers cleared.\n`);
-  }
-
-  /** What code left behind can spin where no timeout of an entry reaches: in a getter of what a promise was rejected with. */
-  #stopBackground(): void {
-    if (this.#stoppingBackground) return;
-    this.#stoppingBackground = true;
-    void this.#isolate.terminate().then((alive) => {
-      this.#stoppingBackground = false;
-      if (!alive)
-        this.#lose('stuck', 'What ended cells had left behind runs in code of the engine that cannot be interrupted.');
-    });
+    this.#entries.record({ op: 'torn', why: 'what ended cells had left behind was stopped' });
+    this.#output.write('stderr', this.#background.stopNotice);
   }
 
   get unsettledMs(): number {
@@ -148,216 +179,146 @@ export class JavaScriptSession implements HostSession {
   }
 
   tick(): void {
-    const cell = this.#running;
-    if (this.#activeEntries === 0) return;
-    if (cell === undefined || this.#backgroundEntries > 0) {
-      if (this.#backgroundOverdrawn) this.#stopBackground();
-    } else if (this.#cpuMs(cell) > cell.limits.cpuMs) this.#stopRunning('cpu');
+    const cell = this.#cells.running;
+    // To end the engine's own first entry would be to end the session.
+    if (this.#entries.active === 0 || !this.#isOpen) return;
+    if (cell === undefined || this.#background.running) {
+      if (this.#background.overdrawn)
+        this.#background.stop(() =>
+          this.#lose(
+            'stuck',
+            'What ended cells had left behind runs in code of the engine that cannot be interrupted.',
+          ),
+        );
+    } else this.#cells.checkCpu();
   }
 
   // --- cells ---------------------------------------------------------------------------------------------------------
 
   run(cell: number, source: string, limits: CellLimits): void {
-    this.#queue.push({ cell, source, limits });
-    this.#next();
-  }
-
-  #next(): void {
-    if (this.#running !== undefined || this.#preparing !== undefined) return;
-    const next = this.#queue.shift();
-    if (next === undefined) return;
-    const startedMs = this.#powers.monotonicMs();
-    // Prepared only now, because what the cells before it declared as constants matters.
-    const options = { language: this.#language, cellName: `cell:${next.cell}`, constants: this.#constants };
-    const prepared = prepareCell(next.source, options);
-    if (!(prepared instanceof Promise)) {
-      this.#runPrepared(next, startedMs, prepared);
-      return;
-    }
-    this.#preparing = next;
-    void prepared.then((ready) => {
-      const stopped = this.#preparing !== next;
-      this.#preparing = undefined;
-      if (stopped) this.#next();
-      else this.#runPrepared(next, startedMs, ready);
-    });
-  }
-
-  #runPrepared(queued: QueuedCell, startedMs: number, preparation: Awaited<ReturnType<typeof prepareCell>>): void {
-    const { cell, source, limits } = queued;
-    if (this.#disposed) return;
-    const running: RunningCell = {
-      cell,
-      limits,
-      clock: new CellClock(limits.wallMs, this.#powers.monotonicMs, () => this.#stopRunning('wall')),
-      startedMs,
-      cpuMsAtStart: this.#isolate.cpuMs,
-      stoppedBy: undefined,
-      done: undefined,
-      ending: false,
-    };
-    this.#running = running;
-    this.#output.begin(limits.outputBytes);
-    if (!preparation.ok) {
-      const { error } = preparation;
-      void this.#finish(running, { status: 'error', error: { ...error, code: 'SYNTAX_ERROR', stack: '' } });
-      return;
-    }
-    this.#keepSource(cell, source, preparation.cell);
-    void this.#enterCell(running, preparation.cell);
-  }
-
-  async #enterCell(running: RunningCell, prepared: PreparedCell): Promise<void> {
-    const shape = prepared.mode === 'async' ? 'async' : prepared.boxed ? 'boxed' : 'direct';
-    const declarations = prepared.declared
-      .map(({ name, kind }) => `${prepared.helpers.includes(name) ? 'helper' : kind} ${name}`)
-      .join(',');
-    if (prepared.declared.length > 0 || prepared.assigns) this.#declared = true;
-    for (const { name, kind } of prepared.declared) {
-      if (kind === 'const') this.#constants.add(name);
-      else this.#constants.delete(name);
-    }
-    let end = await this.#enter(running.clock.leftMs + ENGINE_ENTRY_MS, [
-      'run',
-      running.cell,
-      shape,
-      running.limits.outputBytes,
-      declarations,
-      ...prepared.scripts,
-    ]);
-    if (end.end === 'unhandled') end = await this.#enter(ENGINE_ENTRY_MS, ['collect', running.cell]);
-    if (end.end === 'returned' && end.text !== '') await this.#finish(running, readOutcome(end.text, this.#cellSource));
-    else if (end.end === 'timed-out' || end.end === 'terminated')
-      this.#finishStopped(running, end.end === 'timed-out' ? 'wall' : undefined);
+    this.#cells.run(cell, source, limits);
   }
 
   stop(cell: number): void {
-    if (this.#running?.cell === cell) {
-      this.#stopRunning('request');
-      return;
-    }
-    const waiting = this.#queue.findIndex((queued) => queued.cell === cell);
-    if (waiting !== -1) this.#queue.splice(waiting, 1);
-    else if (this.#preparing?.cell === cell) this.#preparing = undefined;
-    else return;
-    const usage = { cpuMs: 0, wallMs: 0, heapBytes: this.#heap.bytes, stateful: this.#stateful };
-    this.#powers.send({ kind: 'cell.done', cell, outcome: { status: 'stopped', by: 'request' }, usage });
+    this.#cells.stop(cell);
   }
-
-  get #stateful(): boolean {
-    return this.#declared || this.#timers.size > 0 || this.#openCalls > 0;
-  }
-
-  #stopRunning(by: 'cpu' | 'wall' | 'request'): void {
-    const cell = this.#running;
-    if (cell === undefined || cell.stoppedBy !== undefined) return;
-    cell.stoppedBy = by;
-    if (this.#activeEntries === 0) {
-      this.#finishStopped(cell, by);
-      return;
-    }
-    // To end the engine's own first entry would be to end the session.
-    void this.#opened
-      .then(() => this.#isolate.terminate())
-      .then((alive) => {
-        if (alive) this.#finishStopped(cell, by);
-        else this.#lose('stuck', 'The cell runs in code of the engine that cannot be interrupted.');
-      });
-  }
-
-  #finishStopped(cell: RunningCell, by: 'wall' | 'cpu' | 'request' | undefined): void {
-    if (this.#running !== cell || cell.ending) return;
-    cell.ending = true;
-    cell.stoppedBy ??= by;
-    const unanswered = setTimeout(() => this.#isolate.checkDisposed(), ABANDON_MS_MAX);
-    void this.#enter(ENGINE_ENTRY_MS, ['abandon']).then(() => {
-      clearTimeout(unanswered);
-      return this.#finish(cell, { status: 'stopped', by: cell.stoppedBy ?? 'request' });
-    });
-  }
-
-  async #finish(cell: RunningCell, outcome: CellOutcome): Promise<void> {
-    if (this.#running !== cell) return;
-    cell.clock.stop();
-    const wallMs = this.#powers.monotonicMs() - cell.startedMs;
-    const cpuMs = this.#cpuMs(cell);
-    if (cpuMs > HEAP_READING_CPU_MS) {
-      await this.#readHeap();
-      if (this.#running !== cell) return;
-    } else if (this.#powers.monotonicMs() - this.#heap.atMs > HEAP_READING_MAX_AGE_MS) void this.#readHeap();
-    this.#running = undefined;
-    this.#cpuMsWhenIdle = this.#isolate.cpuMs;
-    const usage = { cpuMs, wallMs, heapBytes: this.#heap.bytes, stateful: this.#stateful };
-    // What came to its end while it was being stopped had met its limit all the same.
-    const told: CellOutcome = cell.stoppedBy === undefined ? outcome : { status: 'stopped', by: cell.stoppedBy };
-    this.#powers.send({ kind: 'cell.done', cell: cell.cell, outcome: told, usage });
-    this.#next();
-  }
-
-  async #readHeap(): Promise<void> {
-    this.#heap.atMs = this.#powers.monotonicMs();
-    this.#heap.bytes = await this.#isolate.heapBytes();
-  }
-
-  #cpuMs(cell: RunningCell): number {
-    return Math.max(0, this.#isolate.cpuMs - cell.cpuMsAtStart);
-  }
-
-  #keepSource(cell: number, source: string, prepared: PreparedCell): void {
-    this.#sources.set(cell, { source, originalPosition: (line, column) => prepared.originalPosition(line, column) });
-    if (this.#sources.size > SOURCES_KEPT) this.#sources.delete(this.#sources.keys().next().value as number);
-  }
-
-  readonly #cellSource = (cell: number): CellSource | undefined => this.#sources.get(cell);
 
   // --- what the guest side says --------------------------------------------------------------------------------------
 
-  #receive(kind: unknown, a: unknown, b: unknown, c: unknown): void {
+  #receive(kind: unknown, a: unknown, b: unknown, c: unknown, d: unknown): void {
     if (this.#disposed) return;
     if (kind === 'out' && (a === 'stdout' || a === 'stderr') && typeof b === 'string') this.#output.write(a, b);
     else if (kind === 'truncated') this.#output.cutByGuest();
     else if (kind === 'display' && typeof a === 'string') this.#output.display(a);
     else if (kind === 'log' && typeof a === 'string' && typeof b === 'string') this.#output.log(a, b);
     else if (kind === 'done' && typeof a === 'number' && typeof b === 'string') {
-      if (this.#running?.cell === a) this.#running.done = b;
-      if (this.#activeEntries === 0) this.#finishDone();
+      this.#cells.came(a, b);
     } else if (kind === 'call' && typeof a === 'number' && typeof b === 'string' && typeof c === 'string')
-      this.#call(a, b, c);
-    else if (kind === 'timer' && typeof a === 'number' && typeof b === 'number') this.#timers.start(a, b, c === 1);
+      this.#call(a, b, c, d);
+    else if (kind === 'denied' && typeof a === 'string')
+      this.#send({ kind: 'denied', cell: this.#cells.running?.cell ?? null, name: a });
+    else if (kind === 'refused' && typeof a === 'string')
+      this.#send({ kind: 'capabilities.refused', names: a.split(',') });
+    else if (kind === 'timer' && typeof a === 'number' && typeof b === 'number')
+      this.#timers.start(a, b, c === 1, this.#entries.nowMs);
     else if (kind === 'untimer' && typeof a === 'number') this.#timers.stop(a);
+    else if (kind === 'fatal' && typeof a === 'string') this.#lose('memory', fatalMessage(a));
+    else if (kind === 'reads' && typeof a === 'string' && typeof b === 'number')
+      this.#entries.record({ op: 'reads', reads: a, entry: b });
   }
 
-  #call(call: number, name: string, argsJson: string): void {
-    if (this.#openCalls >= this.#spec.pendingCallsMax) return;
-    this.#openCalls++;
-    if (this.#spec.patient.includes(name)) {
-      this.#patientCalls.add(call);
-      this.#running?.clock.pause();
-    }
-    this.#powers.send({ kind: 'call', cell: this.#running?.cell ?? null, call, name, argsJson });
+  #call(call: number, name: string, argsJson: string, stack: unknown): void {
+    const opened = this.#calls.open(call, name, argsJson);
+    if (opened === undefined) return;
+    if (opened.patient) this.#cells.running?.clock.pause();
+    const position =
+      typeof stack === 'string' ? userPosition(stack.slice(0, STACK_LENGTH_MAX), this.#cells.sourceOf) : undefined;
+    const message = { kind: 'call', cell: this.#cells.running?.cell ?? null, call, name, argsJson } as const;
+    this.#send(position === undefined ? message : { ...message, position });
   }
 
-  settleCall(call: number, ok: boolean, json: string): void {
-    this.#openCalls--;
-    if (this.#patientCalls.delete(call)) this.#running?.clock.resume();
-    void this.#background(['settle', call, ok ? 1 : 0, json]);
+  settleCall(call: number, ok: boolean, json: string): boolean {
+    const opened = this.#calls.settle(call);
+    if (opened === undefined) return false;
+    if (opened.patient) this.#cells.running?.clock.resume();
+    void this.#enterBackground(['settle', call, ok ? 1 : 0, json], { op: 'settle', ref: call });
+    return true;
   }
 
-  setCapabilities(names: readonly string[]): void {
-    void this.#enter(ENGINE_ENTRY_MS, ['grant', JSON.stringify(names)]);
+  setCapabilities({ capabilities, patient, docs }: CapabilityGrant, number: number): void {
+    this.#calls.patient = patient;
+    const grant = JSON.stringify({ capabilities, patient });
+    void this.#enter(this.#language.engineEntryMs, ['grant', grant, JSON.stringify(docs)], {
+      op: 'grant',
+      ref: number,
+    });
   }
 
   // --- the rest ------------------------------------------------------------------------------------------------------
 
   ask(id: number, question: Question): void {
-    const enter = (...entry: [string, ...Primitive[]]): Promise<EntryEnd> => this.#enter(ENGINE_ENTRY_MS, entry);
-    void answerQuestion(question, { language: this.#language, enter, cellSource: this.#cellSource }).then((answer) => {
+    const enter = (...entry: [string, ...Primitive[]]): Promise<EntryEnd> =>
+      this.#enter(
+        this.#language.engineEntryMs,
+        entry,
+        KEPT_QUESTIONS.has(entry[0]) ? { op: 'ask', ref: id } : undefined,
+      );
+    void answerQuestion(question, {
+      language: this.#language,
+      enter,
+      cellSource: this.#cells.sourceOf,
+      pending: () => ({ timers: this.#timers.size, entered: this.#entries.active > 0 }),
+    }).then((answer) => {
       if (this.#disposed) return;
       if ('about' in answer) {
-        if (answer.about === 'namespace.set') for (const name of answer.names) this.#constants.delete(name);
-        this.#powers.send({ kind: 'answer', id, answer });
-      } else this.#powers.send({ kind: 'refusal', id, ...answer });
+        if (answer.about === 'namespace.set') this.#cells.forgetConstants(answer.names);
+        this.#send({ kind: 'answer', id, answer });
+      } else this.#send({ kind: 'refusal', id, ...answer });
     });
+  }
+
+  // --- a lost isolate made again -------------------------------------------------------------------------------------
+
+  replay(steps: readonly ReplayStep[], last: boolean): void {
+    this.#replayed = this.#replayed
+      .then((problem) => problem ?? replay(this.#asReplayed, steps))
+      .then((problem) => {
+        if ((problem === null && !last) || this.#disposed) return problem;
+        if (problem === null) this.#goOn();
+        this.#powers.send({ kind: 'isolate.replayed', problem });
+        return problem ?? 'it is over';
+      });
+  }
+
+  /** From now on time passes again, and what happens is new. */
+  #goOn(): void {
+    this.#background.reset();
+    this.#timers.release(this.#powers.nowMs());
+    this.#cells.goOn();
+  }
+
+  get #asReplayed(): Parameters<typeof replay>[0] {
+    return {
+      language: this.#language,
+      entries: this.#entries,
+      run: ({ ref, source, limits }) => this.#cells.runAgain(ref, source, limits),
+      fireTimer: (id) => this.#timers.fire(id, this.#entries),
+      settle: ({ ref, ok, json }) => this.settleCall(ref, ok, json),
+      grant: ({ grant, ref }) => this.setCapabilities(grant, ref),
+      ask: ({ ref, question }) => this.ask(ref, question),
+      abandon: (cell) => {
+        if (this.#cells.running?.cell !== cell) return false;
+        this.#cells.finishStopped(this.#cells.running, 'request');
+        return true;
+      },
+      settled: () => this.#settled(),
+      readReads: (reads) => void this.#enter(this.#language.engineEntryMs, ['reads', reads]),
+    };
+  }
+
+  async #settled(): Promise<boolean> {
+    while (!this.#disposed && (this.#entries.active > 0 || this.#cells.changing)) await this.#turn.promise;
+    return this.#cells.running === undefined;
   }
 
   #lose(by: 'memory' | 'stuck', message: string): void {
@@ -369,11 +330,10 @@ export class JavaScriptSession implements HostSession {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    this.#running?.clock.stop();
-    this.#running = undefined;
-    this.#queue.length = 0;
+    this.#cells.dispose();
     this.#timers.clear();
     this.#powers.setActive(false);
+    this.#turned();
     void this.#isolate.dispose().then((freed) => {
       if (!freed)
         this.#powers.send({
@@ -385,9 +345,10 @@ export class JavaScriptSession implements HostSession {
   }
 }
 
-function guestSpecJson(
-  { seed, outputs, capabilities, valueBytesMax, pendingCallsMax }: IsolateSpec,
-  nowMs: number,
-): string {
-  return JSON.stringify({ seed, nowMs, outputs, capabilities, valueBytesMax, pendingCallsMax });
+const fatalMessage = (problem: string): string => `The interpreter cannot go on: ${problem.slice(0, FATAL_MAX)}`;
+
+function guestOpening(spec: IsolateSpec, nowMs: number): [string, string, string] {
+  const { seed, outputs, capabilities, patient, valueBytesMax, pendingCallsMax } = spec;
+  const guestSpec = { seed, nowMs, outputs, capabilities, patient, valueBytesMax, pendingCallsMax };
+  return ['open', JSON.stringify(guestSpec), JSON.stringify(spec.docs)];
 }

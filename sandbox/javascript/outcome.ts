@@ -1,5 +1,5 @@
 /** Reads what the guest side says of a cell's end. It comes out of an isolate, so nothing in it is taken on trust. */
-import type { CellOutcome, GuestErrorReport } from '../protocol.ts';
+import { CALL_FAULTS, type CellOutcome, type GuestErrorReport } from '../protocol.ts';
 import { type CellSource, codeFrame, userStack } from './stack.ts';
 
 const UNDEFINED_NAME = /^([\p{ID_Start}$_][\p{ID_Continue}$]{0,255}) is not defined$/u;
@@ -8,10 +8,14 @@ const UNREADABLE: CellOutcome = {
   error: { code: 'RUNTIME_ERROR', name: null, message: 'The result of this cell could not be read.', stack: '' },
 };
 
-type Loose = Readonly<Record<string, unknown>>;
+export type Loose = Readonly<Record<string, unknown>>;
 
 /** @param text JSON made by `guest/marshal.ts`, or anything at all */
-export function readOutcome(text: string, cellSource: (cell: number) => CellSource | undefined): CellOutcome {
+export const readOutcome = (text: string, cellSource: (cell: number) => CellSource | undefined): CellOutcome =>
+  readReport(text, (error) => readError(error, cellSource, 0));
+
+/** @param readError reads what a language says of an error */
+export function readReport(text: string, readError: (error: Loose) => GuestErrorReport): CellOutcome {
   let report: Loose | null;
   try {
     report = JSON.parse(text);
@@ -24,7 +28,7 @@ export function readOutcome(text: string, cellSource: (cell: number) => CellSour
   if (status === 'preview' && typeof type === 'string' && typeof preview === 'string')
     return { status, type, text: preview };
   if (status === 'error' && typeof error === 'object' && error !== null)
-    return { status, error: readError(error as Loose, cellSource, 0) };
+    return { status, error: readError(error as Loose) };
   return UNREADABLE;
 }
 
@@ -44,7 +48,7 @@ function readError(
   const [cause] = nested(error['cause']);
   const errors = Array.isArray(error['errors']) ? error['errors'].slice(0, 10).flatMap(nested) : [];
   return {
-    code: error['code'] === 'CAPABILITY_DENIED' ? 'CAPABILITY_DENIED' : 'RUNTIME_ERROR',
+    code: CALL_FAULTS.find((code) => code === error['code']) ?? 'RUNTIME_ERROR',
     name,
     message,
     stack: frames,

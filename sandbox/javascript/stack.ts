@@ -62,6 +62,12 @@ function functionName(name: string): string {
   return CELL_LEVEL.has(name) ? '' : name;
 }
 
+/** Where the innermost frame of the user's stands, as `cell:2:1:7`; undefined where there is none. */
+export function userPosition(stack: string, cellSource: (cell: number) => CellSource | undefined): string | undefined {
+  const { top } = userStack(stack, cellSource);
+  return top === undefined ? undefined : `cell:${top.cell}:${top.line}:${top.column}`;
+}
+
 /** The line at fault and a caret under the column, or undefined where the source has no such line. */
 export function codeFrame(source: string, line: number, column: number): string | undefined {
   const text = source.split('\n')[line - 1];

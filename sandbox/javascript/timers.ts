@@ -2,10 +2,20 @@
 
 const DELAY_MS_MAX = 2 ** 31 - 1;
 
+interface GuestTimer {
+  readonly delayMs: number;
+  readonly repeat: boolean;
+  /** When it is due, on the clock that guest code sees. */
+  readonly dueMs: number;
+  armed: NodeJS.Timeout | undefined;
+}
+
 export class GuestTimers {
   readonly #fire: (id: number) => Promise<void>;
   readonly #max: number;
-  readonly #timers = new Map<number, NodeJS.Timeout>();
+  readonly #timers = new Map<number, GuestTimer>();
+  /** While the life of a lost isolate is repeated, timers fire when they fired then. */
+  #held = false;
 
   /** @param fire enters the isolate; settles when that entry has ended */
   constructor(max: number, fire: (id: number) => Promise<void>) {
@@ -17,31 +27,47 @@ export class GuestTimers {
     return this.#timers.size;
   }
 
-  start(id: number, delayMs: number, repeat: boolean): void {
+  /** @param nowMs the time that guest code was told when it asked for this */
+  start(id: number, delayMs: number, repeat: boolean, nowMs: number): void {
     this.stop(id);
     if (this.#timers.size >= this.#max) return;
     const delay = Math.min(Math.max(1, Number.isFinite(delayMs) ? delayMs : 1), DELAY_MS_MAX);
-    this.#timers.set(
-      id,
-      setTimeout(() => void this.#elapsed(id, delay, repeat), delay),
-    );
+    const timer: GuestTimer = { delayMs: delay, repeat, dueMs: nowMs + delay, armed: undefined };
+    this.#timers.set(id, timer);
+    if (!this.#held) this.#arm(id, timer, delay);
   }
 
-  async #elapsed(id: number, delayMs: number, repeat: boolean): Promise<void> {
+  #arm(id: number, timer: GuestTimer, afterMs: number): void {
+    timer.armed = setTimeout(() => void this.fire(id, { nowMs: timer.dueMs }), afterMs);
+  }
+
+  /** @param clock what guest code is told when the entry has been made */
+  async fire(id: number, clock: { readonly nowMs: number }): Promise<void> {
     const timer = this.#timers.get(id);
-    if (!repeat) this.#timers.delete(id);
+    if (timer !== undefined && !timer.repeat) this.#timers.delete(id);
     await this.#fire(id);
     // An interval is armed again only after its callback ended, and only if that did not clear or replace it.
-    if (repeat && this.#timers.get(id) === timer) this.start(id, delayMs, true);
+    if (timer?.repeat && this.#timers.get(id) === timer) this.start(id, timer.delayMs, true, clock.nowMs);
+  }
+
+  hold(): void {
+    this.#held = true;
+  }
+
+  /** What is due by now fires at once, and in the order in which it was due; on a clock that was set back nothing waits longer than it was to. */
+  release(nowMs: number): void {
+    this.#held = false;
+    const waiting = [...this.#timers].sort(([, one], [, other]) => one.dueMs - other.dueMs);
+    for (const [id, timer] of waiting) this.#arm(id, timer, Math.min(Math.max(1, timer.dueMs - nowMs), timer.delayMs));
   }
 
   stop(id: number): void {
-    clearTimeout(this.#timers.get(id));
+    clearTimeout(this.#timers.get(id)?.armed);
     this.#timers.delete(id);
   }
 
   clear(): void {
-    for (const timer of this.#timers.values()) clearTimeout(timer);
+    for (const { armed } of this.#timers.values()) clearTimeout(armed);
     this.#timers.clear();
   }
 }

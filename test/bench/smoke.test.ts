@@ -4,7 +4,19 @@ import { promisify } from 'node:util';
 import test from 'ava';
 
 const RUN = fileURLToPath(import.meta.resolve('../../bench/run.ts'));
-const QUESTIONS = ['new-session', 'round-trip', 'cpu-bound', 'capability-call', 'sessions-memory'];
+const QUESTIONS = [
+  'new-session',
+  'round-trip',
+  'cpu-bound',
+  'capability-call',
+  'policy-decision',
+  'injection',
+  'durable-promises',
+  'group',
+  'sessions-memory',
+  'recovery',
+  'dormant-sessions',
+];
 
 test('every bench runs at smoke size and answers with finite figures', async (t) => {
   const { stdout } = await promisify(execFile)(process.execPath, [RUN, '--smoke', '--json']);

@@ -422,3 +422,17 @@ test('connecting where nothing listens, or something else does, rejects UNAVAILA
   await t.throwsAsync(connect({ socketPath: `/${'x'.repeat(300)}` }), { code: 'UNAVAILABLE' });
   await t.throwsAsync(connect({ socketPath: import.meta.filename }), { code: 'UNAVAILABLE' });
 });
+
+test('a session that rises above the ceiling ends its streams with LEVEL_DENIED, and can still be closed', async (t) => {
+  await using daemon = await FakeDaemon.listen();
+  await using client = await connect({ stateDir: daemon.stateDir });
+  const session = await client.createSession();
+  const events = session.events();
+  daemon.session().emit({ kind: 'session.detached', role: 'admin', reason: 'not ours' });
+  daemon.session().emit({ kind: 'session.detached', role: 'client', reason: 'above the ceiling' });
+  t.like((await events.next()).value, { role: 'admin' });
+  t.like((await events.next()).value, { role: 'client' });
+  await t.throwsAsync(events.next(), { code: 'LEVEL_DENIED', message: 'above the ceiling' });
+  await session.close();
+  t.is(daemon.of('session.close').length, 1);
+});

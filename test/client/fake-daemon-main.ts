@@ -15,6 +15,7 @@ if (process.env['FAKE_DAEMON_FAILS']) {
 const daemon = await FakeDaemon.listen(stateDir);
 daemon.script = (source) => {
   if (source === '"fail"') process.exit(1);
+  if (source === '"args"') return args;
   return source === '"where"' ? stateDir : JSON.parse(source);
 };
 process.stdout.write('starting\n{"ready":true}\n');

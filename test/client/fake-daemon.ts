@@ -232,6 +232,7 @@ export class FakeDaemon implements AsyncDisposable {
         sessions: this.sessions.size,
         running: 0,
         executions: 3,
+        draining: true,
         rssBytes: 1024 * 1024,
         hosts: [{ pid: 2, cordon: null, isolates: 0, rssBytes: 2048 }],
       }),

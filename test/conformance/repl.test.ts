@@ -1,5 +1,5 @@
 /**
- * The REPL contract, case by case: what other JavaScript REPLs pin down, held against a real daemon. `repl-cases.json` names
+ * The REPL contract, case by case: what other REPLs of JavaScript and Python pin down, held against a real daemon. `repl-cases.json` names
  * where each case comes from. `must` and `should` cases pass as they are; where a `choice` case is answered differently,
  * docs/DIFFERENCES.md says what and why, and `ours` is that answer.
  */
@@ -52,8 +52,11 @@ function statement({ value, type, stdout, error }: Expectation): string {
 
 for (const { id, lang, cells, level, allowErrorIn = [], control, ...rest } of cases) {
   const expect = ours[id] ?? rest.expect;
-  test(`${id} (${level}): the last of ${cells.length} ${lang} cells ${statement(expect)}`, async (t) => {
+  // An isolate of Python is large, so that there is one at a time.
+  const inTurn = lang === 'python' ? test.serial : test;
+  inTurn(`${id} (${level}): the last of ${cells.length} ${lang} cells ${statement(expect)}`, async (t) => {
     const session = await file.session({ language: lang });
+    t.teardown(() => file.client.call('session.close', { sessionId: session.sessionId }));
     const run = (source: string): Promise<ExecutionResult> => session.run(source, control?.timeoutMs);
     let last: ExecutionResult | undefined;
     for (const [cell, source] of cells.entries()) {

@@ -1,18 +1,20 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { parseConfig, UsageError } from '../../daemon/config.ts';
-import { Fault } from '../../daemon/fault.ts';
-import { loadPolicy } from '../../daemon/policy-files.ts';
 
 test('the command line is parsed into a configuration', (t) => {
   t.like(parseConfig(['serve', '--state-dir', 'd']), {
     stateDir: 'd',
-    clientCeiling: 'trusted',
+    cacheDir: null,
+    clientCeiling: null,
     policiesDir: null,
+    capabilitiesDir: null,
     readyJson: false,
+    ephemeral: false,
+    drainMs: 10_000,
+    resonate: null,
   });
   t.like(
     parseConfig([
@@ -24,14 +26,51 @@ test('the command line is parsed into a configuration', (t) => {
       'p',
       '--until-stdin-closes',
       '--ready-json',
+      '--ephemeral',
+      '--drain-ms',
+      '0',
     ]),
     {
       clientCeiling: 'sandbox',
       policiesDir: 'p',
       untilStdinCloses: true,
       readyJson: true,
+      ephemeral: true,
+      drainMs: 0,
     },
   );
+});
+
+const serveOn = (...args: string[]) => parseConfig(['serve', '--state-dir', 'd', '--resonate', ...args]).resonate;
+
+test('a Resonate server and what is said about it', (t) => {
+  t.like(serveOn('http://localhost:8001'), {
+    url: 'http://localhost:8001/',
+    token: null,
+    group: 'pyrepl3',
+    leaseMs: 15_000,
+  });
+  t.not(serveOn('http://localhost')?.name, serveOn('http://localhost')?.name, 'a name of each process');
+  t.like(serveOn('https://r.example', '--group', 'g', '--name', 'n', '--lease-ms', '3000'), {
+    group: 'g',
+    name: 'n',
+    leaseMs: 3000,
+  });
+});
+
+test('the secret of a Resonate server is a token over HTTP, and the password of a database', (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'pyrepl3-config-'));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, 'secret');
+  writeFileSync(file, 'p@ss\n');
+  t.like(serveOn('http://r.example', '--resonate-secret-file', file), { token: 'p@ss' });
+  t.like(serveOn('postgres://me@r.example/db', '--resonate-secret-file', file), {
+    url: 'postgres://me:p%40ss@r.example/db',
+    token: null,
+  });
+  writeFileSync(file, '');
+  t.throws(() => serveOn('http://r.example', '--resonate-secret-file', file), { message: /is empty/ });
+  t.throws(() => serveOn('http://r.example', '--resonate-secret-file', join(folder, 'none')), { message: /ENOENT/ });
 });
 
 for (const args of [
@@ -40,22 +79,16 @@ for (const args of [
   ['serve', '--state-dir', ''],
   ['other', '--state-dir', 'd'],
   ['serve', 'again', '--state-dir', 'd'],
-  ['serve', '--state-dir', 'd', '--client-ceiling', 'root'],
   ['serve', '--state-dir', 'd', '--unknown'],
-  ['serve', '--state-dir', 'd', '--client-ceiling', 'Trusted'],
+  ['serve', '--state-dir', 'd', '--drain-ms', '-1'],
+  ['serve', '--state-dir', 'd', '--drain-ms', '3600001'],
+  ['serve', '--state-dir', 'd', '--drain-ms', 'soon'],
+  ['serve', '--state-dir', 'd', '--resonate', 'localhost:8001'],
+  ['serve', '--state-dir', 'd', '--resonate', 'http://localhost', '--ephemeral'],
+  ['serve', '--state-dir', 'd', '--resonate', 'http://localhost', '--lease-ms', '10'],
+  ['serve', '--state-dir', 'd', '--group', 'g'],
 ]) {
   test(`refuses the command line ${JSON.stringify(args)}`, (t) => {
     t.throws(() => parseConfig(args), { instanceOf: UsageError });
   });
 }
-
-test('F12: a policy that is missing, incomplete or malformed is refused as a whole', (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'pyrepl3-policy-'));
-  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
-  const refused = (path: string) => t.throws(() => loadPolicy(path), { instanceOf: Fault });
-  t.is(refused(join(folder, 'none'))?.code, 'UNAVAILABLE');
-  t.is(refused(folder)?.code, 'UNAVAILABLE');
-  writeFileSync(join(folder, 'sandbox.yaml'), 'level: [');
-  t.regex(refused(folder)?.message ?? '', /sandbox\.yaml/);
-  t.is(loadPolicy(fileURLToPath(new URL('../../policies/levels', import.meta.url))).levels.size, 5);
-});

@@ -52,7 +52,7 @@ test('WebAssembly, shared memory and resizable buffers exist only where a level 
   t.deepEqual(await trusted.value(names), { kind: 'json', json: 'object,function,object,function' });
 });
 
-test('a session moves down, loses what the lower level lacks, and never moves up', async (t) => {
+test('a session moves down, loses what the lower level lacks, and moves up only when an administrator agrees', async (t) => {
   const session = await file.session({ level: 'restricted' });
   const { sessionId, client } = session;
   await session.run('var kept = 1');
@@ -61,8 +61,15 @@ test('a session moves down, loses what the lower level lacks, and never moves up
   t.false(info.capabilities.includes('input'));
   t.is((await session.event('session.level')).level, 'sandbox');
   t.is((await session.run('input()')).error?.code, 'CAPABILITY_DENIED');
-  const error = await t.throwsAsync(client.call('session.setLevel', { sessionId, level: 'restricted' }));
-  t.is((error as unknown as RpcFault).code, 'LEVEL_DENIED');
+  const raise = t.throwsAsync(client.call('session.setLevel', { sessionId, level: 'restricted' }));
+  const { approvalId } = await session.event('approval.requested');
+  const admin = await file.daemon.connect('admin');
+  const { hash, raisesTo } = await admin.call('approval.show', { approvalId });
+  t.is(raisesTo, 'restricted');
+  await admin.call('approval.settle', { approvalId, hash, decision: 'deny' });
+  t.is(((await raise) as unknown as RpcFault).code, 'APPROVAL_DENIED');
+  t.is((await client.call('session.show', { sessionId })).level, 'sandbox');
+  admin.close();
 });
 
 test('a level above the ceiling of a socket is LEVEL_DENIED, and the admin socket has no ceiling', async (t) => {

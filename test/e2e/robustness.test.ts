@@ -104,27 +104,35 @@ async function hostsOf(admin: RawClient) {
   return (await admin.call('daemon.stats', {})).hosts;
 }
 
-test.serial('a session whose host is killed from outside is told once, and goes on', async (t) => {
-  const daemon = await DaemonProcess.start(t);
-  const client = await daemon.connect();
-  const admin = await daemon.connect('admin');
-  const [holder, fresh, running] = await Promise.all([Guest.open(client), Guest.open(client), Guest.open(client)]);
-  await holder.run('var held = 1');
-  const interrupted = running.run('await new Promise(() => {})');
-  await client.event(({ kind, sessionId }) => kind === 'execution.started' && sessionId === running.sessionId);
-  for (const { pid, cordon } of await hostsOf(admin)) if (cordon !== null) process.kill(pid, 'SIGKILL');
+test.serial(
+  'a session whose host is killed from outside goes on as if nothing had happened, and so does its running cell',
+  async (t) => {
+    const daemon = await DaemonProcess.start(t);
+    const client = await daemon.connect();
+    const admin = await daemon.connect('admin');
+    const open = () => Guest.open(client, { level: 'restricted' });
+    const [holder, fresh, running] = await Promise.all([open(), open(), open()]);
+    await holder.run('var held = 1');
+    const interrupted = running.run('var begun = 1; (await input("go on?")) + begun');
+    const asked = await client.event(
+      ({ kind, sessionId }) => kind === 'input.requested' && sessionId === running.sessionId,
+    );
+    for (const { pid, cordon } of await hostsOf(admin)) if (cordon !== null) process.kill(pid, 'SIGKILL');
 
-  const { error } = await interrupted;
-  t.true(['SESSION_LOST', 'HOST_CRASHED'].includes(error?.code ?? ''));
-  t.is(await running.json('1+1'), 2, 'it was told in the result of the cell that it lost');
-  t.is((await holder.run('typeof held')).error?.code, 'SESSION_LOST');
-  t.is(await holder.json('typeof held'), 'undefined');
-  t.is(await fresh.json('1+1'), 2, 'a session that had run nothing has lost nothing');
-  const lost = client.events.filter(({ kind }) => kind === 'session.lost').map(({ sessionId }) => sessionId);
-  t.deepEqual(lost.sort(), [holder.sessionId, running.sessionId].sort());
-});
+    t.is(await holder.json('held'), 1);
+    t.is(await fresh.json('1+1'), 2);
+    const { requestId } = asked as { requestId: string };
+    await client.call('input.answer', { sessionId: running.sessionId, requestId, text: 'yes' });
+    t.deepEqual((await interrupted).value, { kind: 'json', json: 'yes1' });
+    t.is(await running.json('begun'), 1);
+    t.deepEqual(
+      client.events.filter(({ kind }) => kind === 'session.lost'),
+      [],
+    );
+  },
+);
 
-test.serial('a daemon whose hosts are all killed at once has new ones for every session', async (t) => {
+test.serial('a daemon whose hosts are all killed at once has every session again in new ones', async (t) => {
   const daemon = await DaemonProcess.start(t);
   const client = await daemon.connect();
   const admin = await daemon.connect('admin');
@@ -133,9 +141,24 @@ test.serial('a daemon whose hosts are all killed at once has new ones for every 
   const killed = (await hostsOf(admin)).map(({ pid }) => pid);
   for (const pid of killed) process.kill(pid, 'SIGKILL');
   await until(async () => !(await hostsOf(admin)).some(({ pid }) => killed.includes(pid)));
-  const told = await Promise.all(guests.map((guest) => guest.run('1+1')));
-  t.deepEqual(new Set(told.map(({ error }) => error?.code)), new Set(['SESSION_LOST']));
-  t.deepEqual(await Promise.all(guests.map((guest) => guest.json('1+1'))), Array(10).fill(2));
+  t.deepEqual(await Promise.all(guests.map((guest) => guest.json('held + 1'))), Array(10).fill(2));
+});
+
+test.serial('what is asked of a session whose host is dying is answered by the next one', async (t) => {
+  const daemon = await DaemonProcess.start(t);
+  const client = await daemon.connect();
+  const admin = await daemon.connect('admin');
+  const { sessionId } = await Guest.open(client);
+  await client.call('session.execute', { sessionId, source: 'var held = 41' });
+  for (const { pid, cordon } of await hostsOf(admin)) if (cordon !== null) process.kill(pid, 'SIGKILL');
+  const [got, set] = await Promise.all([
+    client.call('namespace.get', { sessionId, name: 'held' }),
+    client.call('namespace.set', { sessionId, values: { more: 1 } }),
+  ]);
+  t.deepEqual(got.value, { kind: 'json', json: 41 });
+  t.deepEqual(set.set, ['more']);
+  const { value } = await client.call('session.execute', { sessionId, source: 'held + more' });
+  t.deepEqual(value, { kind: 'json', json: 42 });
 });
 
 test.serial('a spare host that dies is replaced, and nobody notices', async (t) => {
@@ -145,7 +168,8 @@ test.serial('a spare host that dies is replaced, and nobody notices', async (t) 
   const guest = await Guest.open(client);
   await guest.run('var held = 1');
   const spareOf = async () => (await hostsOf(admin)).find(({ cordon }) => cordon === null)?.pid;
-  const spare = (await spareOf()) ?? t.fail('there is a spare host');
+  await until(async () => (await spareOf()) !== undefined);
+  const spare = await spareOf();
   process.kill(Number(spare), 'SIGKILL');
   await until(async () => ![undefined, spare].includes(await spareOf()));
   t.is(await guest.json('held'), 1);
@@ -196,8 +220,10 @@ test.serial('hosts end when the daemon is killed, even one that spins', async (t
   const guest = await Guest.open(client, { level: 'unrestricted' });
   const spinning = guest.run('for(;;);');
   await client.event(({ kind }) => kind === 'execution.started');
+  // The next spare host is started a moment later.
+  await until(async () => (await hostsOf(admin)).length >= 2);
   const pids = (await hostsOf(admin)).map(({ pid }) => pid);
-  t.true(pids.length >= 2 && pids.every(isAlive));
+  t.true(pids.every(isAlive));
   await daemon.stop('SIGKILL');
   await t.throwsAsync(spinning);
   await until(() => !pids.some(isAlive));

@@ -26,6 +26,25 @@ testAttacks(test, shared, [
     end: '["Error: Not supported","Error: Not supported"]',
   },
   {
+    title: 'G08: no path, manifest or kind of module leads import() to a file',
+    cells: [
+      `await Promise.all(['../../../secret.json', '/etc/passwd', 'file:///etc/passwd', './package.json', '#self', 'isolated-vm'].flatMap(
+        (name) => [import(name), import(name, { with: { type: 'json' } })].map((loading) => loading.then(() => 'loaded', String))))
+        .then((ends) => [...new Set(ends)])`,
+    ],
+    end: '["Error: Not supported"]',
+  },
+  {
+    title: 'G08: a static import of a file is a syntax error, whatever it is said to be',
+    cells: ["import secret from '../../../secret.json' with { type: 'json' }"],
+    end: /^SYNTAX_ERROR SyntaxError: /,
+  },
+  {
+    title: 'G08: what re-exports a file is a syntax error',
+    cells: ["export * from '/etc/passwd'"],
+    end: /^SYNTAX_ERROR SyntaxError: /,
+  },
+  {
     title: 'A04: import.meta is a syntax error',
     cells: ['import.meta'],
     end: /^SYNTAX_ERROR SyntaxError: .*import\.meta/,

@@ -33,10 +33,19 @@ export class RpcFault extends Error {
   }
 }
 
+/** What the daemon asks of a client. */
+export interface DaemonRequest {
+  readonly id: string;
+  readonly method: string;
+  readonly params: Readonly<Record<string, unknown>>;
+}
+
 /** One raw connection. */
 export class RawClient {
   readonly events: SessionEvent[] = [];
   readonly socket: WebSocket;
+  /** Takes what the daemon asks; `send` answers it. */
+  onRequest: (request: DaemonRequest) => void = () => undefined;
   #lastId = 0;
   readonly #waiting = new Map<number, { resolve: (result: never) => void; reject: (error: Error) => void }>();
   readonly #watchers = new Set<() => void>();
@@ -63,14 +72,18 @@ export class RawClient {
 
   #receive(message: {
     method?: string;
-    params: SessionEvent;
+    params: unknown;
     id: number;
     result: unknown;
     error?: ConstructorParameters<typeof RpcFault>[0];
   }): void {
     if (message.method === 'event') {
-      this.events.push(message.params);
+      this.events.push(message.params as SessionEvent);
       for (const watch of this.#watchers) watch();
+      return;
+    }
+    if (message.method !== undefined) {
+      this.onRequest(message as unknown as DaemonRequest);
       return;
     }
     const waiting = this.#waiting.get(message.id);
@@ -88,8 +101,13 @@ export class RawClient {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
-      this.socket.send(JSON.stringify({ jsonrpc: '2.0', id, method, params }));
+      this.send({ id, method, params });
     });
+  }
+
+  /** A message as it is, for whatever no call would say. */
+  send(message: object): void {
+    this.socket.send(JSON.stringify({ jsonrpc: '2.0', ...message }));
   }
 
   /** Resolves with the first event, already received or yet to come, that `matches`. */
@@ -111,6 +129,15 @@ export class RawClient {
   }
 }
 
+export interface DaemonOptions {
+  readonly args?: readonly string[];
+  readonly stateDir?: string;
+  /** Modules that are loaded before the daemon, to disturb it. */
+  readonly preload?: readonly string[];
+  /** Where it runs, if not where the tests do: what to put before its command, and before a path of its own to name it from here. */
+  readonly place?: { readonly command: readonly string[]; readonly root: string };
+}
+
 export class DaemonProcess {
   readonly stateDir: string;
   readonly child: ChildProcess;
@@ -118,33 +145,36 @@ export class DaemonProcess {
   readonly adminSocket: string;
   #stderr = '';
 
-  private constructor(stateDir: string, child: ChildProcess) {
+  private constructor(stateDir: string, child: ChildProcess, root: string) {
     this.stateDir = stateDir;
     this.child = child;
-    this.clientSocket = join(stateDir, 'client.sock');
-    this.adminSocket = join(stateDir, 'admin.sock');
+    this.clientSocket = join(root, stateDir, 'client.sock');
+    this.adminSocket = join(root, stateDir, 'admin.sock');
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.#stderr += text;
     });
   }
 
   /** Starts a daemon that ends with the test (or with this process, should that be killed: its standard input closes). */
-  static async start(
-    t: Pick<ExecutionContext, 'teardown'>,
-    options: { readonly args?: readonly string[]; readonly stateDir?: string } = {},
-  ): Promise<DaemonProcess> {
+  static async start(t: Pick<ExecutionContext, 'teardown'>, options: DaemonOptions = {}): Promise<DaemonProcess> {
     const stateDir = options.stateDir ?? mkdtempSync(join(tmpdir(), 'pyrepl3-test-'));
-    const args = [
+    const [command = '', ...args] = [
+      ...(options.place?.command ?? []),
+      process.execPath,
+      ...(options.preload ?? []).map((file) => `--import=${file}`),
       MAIN,
       'serve',
       '--state-dir',
       stateDir,
       '--ready-json',
       '--until-stdin-closes',
+      // A test that ends has nothing to wait for.
+      '--drain-ms',
+      '0',
       ...(options.args ?? ['--client-ceiling', 'unrestricted']),
     ];
-    const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'pipe'] });
-    const daemon = new DaemonProcess(stateDir, child);
+    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
+    const daemon = new DaemonProcess(stateDir, child, options.place?.root ?? '');
     t.teardown(async () => {
       await daemon.stop();
       rmSync(stateDir, { recursive: true, force: true });
@@ -152,7 +182,7 @@ export class DaemonProcess {
     const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
     const [line] = await Promise.race([
       once(lines, 'line'),
-      once(child, 'exit').then(() => [`the daemon ended: ${daemon.stderr}`]),
+      once(child, 'close').then(([status]) => [`the daemon ended with ${status}: ${daemon.stderr}`]),
     ]);
     if (!String(line).startsWith('{')) throw new Error(String(line));
     return daemon;

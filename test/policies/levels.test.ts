@@ -1,40 +1,120 @@
 import test from 'ava';
-import { CAPABILITY_NAMES } from '../../policies/capabilities.ts';
+import { CAPABILITY_FIELDS, CAPABILITY_NAMES, type CapabilityName } from '../../policies/capabilities.ts';
 import { decide, levelOf } from '../../policies/evaluate.ts';
 import { LIMIT_NAMES } from '../../policies/limits.ts';
-import { LEVELS, type LevelName } from '../../policies/policy.ts';
+import { LEVELS } from '../../policies/policy.ts';
 import { shippedPolicy } from './shipped-files.ts';
 
 const policy = shippedPolicy();
 
-const output = { print: {}, console: {}, display: {}, log: {} };
-const seeded = { time: { mode: 'seeded' }, random: { mode: 'seeded' } };
-const live = { time: { mode: 'live' }, random: { mode: 'live' } };
-const platform = { web_assembly: {}, shared_memory: {}, resizable_buffers: {} };
-
-/** DESIGN §6, its rows of this version. */
-const EXPECTED: Record<LevelName, Record<string, unknown>> = {
-  sandbox: { ...output, ...seeded },
-  restricted: { ...output, ...seeded, input: { waitMsMax: 600_000 } },
-  standard: { ...output, ...seeded, input: { waitMsMax: 3_600_000 } },
-  trusted: { ...output, ...live, input: { waitMsMax: 86_400_000 }, ...platform },
-  unrestricted: { ...output, ...live, input: { waitMsMax: 86_400_000 }, ...platform },
+/** DESIGN §6, row by row: what a level below has, every level above has too. */
+const ADDED: Readonly<Record<(typeof LEVELS)[number], readonly string[]>> = {
+  sandbox: ['print', 'console', 'display', 'log', 'time', 'random'],
+  restricted: ['input', 'sleep', 'read_file', 'list_files', 'provided'],
+  standard: ['write_file', 'kv', 'fetch', 'dns', 'hash', 'query'],
+  trusted: [
+    ...['delete_file', 'encrypt', 'execute', 'transaction', 'websocket', 'env', 'secret', 'approve', 'review'],
+    ...['web_assembly', 'shared_memory', 'resizable_buffers'],
+  ],
+  unrestricted: ['exec'],
 };
 
-for (const level of LEVELS) {
-  test(`level ${level} grants exactly what the table of the design says`, (t) => {
-    const granted = [...levelOf(policy, level).grants].map(([name, grant]) => [name, grant.constraints]);
-    t.deepEqual(Object.fromEntries(granted), EXPECTED[level]);
+const READING = ['GET', 'HEAD'];
+const EVERY_METHOD = [...READING, 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
+
+/** The constraints that make up the rest of the table: level by level what is stated there. */
+const STATED: Readonly<Record<(typeof LEVELS)[number], Readonly<Record<string, Readonly<Record<string, unknown>>>>>> = {
+  sandbox: { time: { mode: 'seeded' }, random: { mode: 'seeded' } },
+  restricted: {
+    input: { waitMsMax: 600_000 },
+    sleep: { msMax: 60_000 },
+    read_file: { roots: ['workspace'], fileBytesMax: 1_048_576 },
+    list_files: { roots: ['workspace'], entriesMax: 1000 },
+    provided: { countMax: 64, timeMsMax: 60_000, bytesMax: 1_048_576 },
+  },
+  standard: {
+    input: { waitMsMax: 3_600_000 },
+    sleep: { msMax: 3_600_000 },
+    read_file: { roots: ['workspace'], fileBytesMax: 8_388_608 },
+    list_files: { roots: ['workspace'], entriesMax: 10_000 },
+    write_file: { roots: ['workspace'], fileBytesMax: 8_388_608, totalBytesMax: 67_108_864, filesMax: 1000 },
+    kv: { stores: ['session'], valueBytesMax: 65_536, totalBytesMax: 4_194_304, keysMax: 10_000 },
+    fetch: { hosts: [], methods: READING, addresses: [], credentials: [] },
+    dns: { hosts: [], addresses: [] },
+    hash: { algorithms: ['sha256', 'sha384', 'sha512', 'sha3-256', 'blake2b512'], bytesMax: 16_777_216 },
+    query: { sources: ['scratch'], rowsMax: 10_000, bytesMax: 4_194_304, timeMsMax: 10_000 },
+  },
+  trusted: {
+    time: { mode: 'live' },
+    random: { mode: 'live' },
+    input: { waitMsMax: 86_400_000 },
+    sleep: { msMax: 604_800_000 },
+    delete_file: { roots: ['workspace'] },
+    fetch: { hosts: [], methods: EVERY_METHOD, addresses: [], credentials: [] },
+    websocket: { hosts: [], addresses: [], credentials: [] },
+    encrypt: { secrets: [], bytesMax: 16_777_216 },
+    execute: { sources: ['scratch'] },
+    transaction: { sources: ['scratch'] },
+    env: { names: [] },
+    secret: { names: [] },
+    approve: { waitMsMax: 86_400_000 },
+    review: { waitMsMax: 86_400_000 },
+  },
+  unrestricted: {
+    sleep: { msMax: 31_536_000_000 },
+    fetch: { hosts: ['*:*'], methods: EVERY_METHOD, addresses: [], credentials: [] },
+    dns: { hosts: ['*'], addresses: [] },
+    websocket: { hosts: ['*:*'], addresses: [], credentials: [] },
+    exec: { programs: [], timeMsMax: 60_000, outputBytesMax: 1_048_576 },
+  },
+};
+
+for (const [index, level] of LEVELS.entries()) {
+  const upTo = LEVELS.slice(0, index + 1);
+  const names = upTo.flatMap((name) => ADDED[name]);
+
+  test(`level ${level} grants exactly the capabilities that the table of the design says`, (t) => {
+    t.deepEqual([...levelOf(policy, level).grants.keys()].toSorted(), names.toSorted());
+    for (const capability of CAPABILITY_NAMES) {
+      const expected = names.includes(capability) ? 'allow' : 'deny';
+      t.is(decide(policy, level, capability).verdict, expected, capability);
+    }
+  });
+
+  test(`level ${level} has the constraints that it and the levels below it state`, (t) => {
+    const stated = new Map(upTo.flatMap((name) => Object.entries(STATED[name])));
+    for (const [capability, constraints] of stated) {
+      t.like(levelOf(policy, level).grants.get(capability)?.constraints, constraints, capability);
+    }
   });
 }
 
-test('every known capability is granted or denied at every level as the table says', (t) => {
-  for (const level of LEVELS) {
-    for (const capability of CAPABILITY_NAMES) {
-      const expected = capability in EXPECTED[level] ? 'allow' : 'deny';
-      t.is(decide(policy, level, capability).verdict, expected, `${level} ${capability}`);
+test('every grant of the shipped levels has exactly the fields of its capability', (t) => {
+  for (const level of policy.levels.values()) {
+    for (const [name, { constraints }] of level.grants) {
+      const fields = Object.keys(CAPABILITY_FIELDS[name as CapabilityName]);
+      t.deepEqual(Object.keys(constraints).toSorted(), fields.toSorted(), `${level.name} ${name}`);
     }
   }
+});
+
+test('no shipped level reaches a private address, or a secret, variable, program or credential of the machine', (t) => {
+  for (const level of policy.levels.values()) {
+    for (const { constraints } of level.grants.values()) {
+      for (const field of ['addresses', 'secrets', 'names', 'programs', 'credentials']) {
+        if (field in constraints) t.deepEqual(constraints[field], [], `${level.name} ${field}`);
+      }
+    }
+  }
+});
+
+test('what code of the highest level does is on the disk before it is done', (t) => {
+  t.is(levelOf(policy, 'unrestricted').auditSync, 'always');
+  for (const level of LEVELS.slice(0, -1)) t.is(levelOf(policy, level).auditSync, 'interval');
+});
+
+test('clients reach up to trusted, administrators everything', (t) => {
+  t.deepEqual(policy.ceilings, { client: 'trusted', admin: 'unrestricted' });
 });
 
 test('a capability granted at one level is granted at every level above it', (t) => {

@@ -4,7 +4,7 @@ import { type PolicyFile, parsePolicy } from '../../policies/parse.ts';
 import { LEVELS, type LevelName, type Policy } from '../../policies/policy.ts';
 
 export function shippedFiles(): PolicyFile[] {
-  return LEVELS.map((name) => ({
+  return [...LEVELS, 'policy'].map((name) => ({
     name: `${name}.yaml`,
     text: readFileSync(new URL(`../../policies/levels/${name}.yaml`, import.meta.url), 'utf8'),
   }));
@@ -16,8 +16,8 @@ export function shippedPolicy(): Policy {
   return parse.policy;
 }
 
-/** The shipped files with one level's text put through `edit`, which must change it. */
-export function editedFiles(level: LevelName, edit: (text: string) => string): PolicyFile[] {
+/** The shipped files with the text of one level, or of `policy`, put through `edit`, which must change it. */
+export function editedFiles(level: LevelName | 'policy', edit: (text: string) => string): PolicyFile[] {
   return shippedFiles().map((file) => {
     if (file.name !== `${level}.yaml`) return file;
     const text = edit(file.text);

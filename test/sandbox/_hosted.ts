@@ -16,6 +16,7 @@ export const SPEC: IsolateSpec = {
   outputs: ['print', 'console', 'display', 'log'],
   capabilities: ['input'],
   patient: ['input'],
+  docs: [],
   valueBytesMax: 4096,
   pendingCallsMax: 3,
   timersMax: 10,
@@ -29,6 +30,8 @@ type Message<K extends FromHost['kind']> = Extract<FromHost, { kind: K }>;
 /** A sandbox host in this very process, spoken to over a channel in memory. */
 export class Hosted {
   readonly said: FromHost[] = [];
+  /** Called after everything that is said. */
+  onSaid: () => void = () => undefined;
   readonly #watchers = new Set<() => void>();
   readonly #isolates = new Set<string>();
   #receive: (message: ToHost) => void = () => undefined;
@@ -40,6 +43,7 @@ export class Hosted {
       send: (message: FromHost) => {
         this.said.push(message);
         for (const watch of [...this.#watchers]) watch();
+        this.onSaid();
       },
       onMessage: (receive: (message: ToHost) => void) => {
         this.#receive = receive;
@@ -51,15 +55,16 @@ export class Hosted {
       monotonicMs: () => performance.now(),
       processCpuMs: () => process.cpuUsage().user / 1000,
       v8: 'test',
+      snapshotFolder: undefined,
     }).start();
   }
 
   tell(message: ToHost): void {
+    if (message.kind === 'isolate.open') this.#isolates.add(message.isolate);
     this.#receive(message);
   }
 
   open(isolate: string, spec: Partial<IsolateSpec> = {}): void {
-    this.#isolates.add(isolate);
     this.tell({ kind: 'isolate.open', isolate, spec: { ...SPEC, ...spec } });
   }
 

@@ -17,7 +17,7 @@ test.serial('messages about an isolate that is gone are ignored', (t) => {
   const before = host.said.length;
   host.tell({ kind: 'cell.stop', isolate: 'gone', cell: 1 });
   host.tell({ kind: 'call.settle', isolate: 'gone', call: 1, ok: true, json: '1' });
-  host.tell({ kind: 'capabilities.set', isolate: 'gone', capabilities: [] });
+  host.tell({ kind: 'capabilities.set', isolate: 'gone', number: 1, capabilities: [], patient: [], docs: [] });
   host.tell({ kind: 'isolate.dispose', isolate: 'gone' });
   host.tell({ kind: 'ask', isolate: 'gone', id: 1, question: { about: 'namespace.list' } });
   t.is(host.said.length, before);
@@ -139,12 +139,19 @@ test.serial('a call leaves as a message, and its promise settles with the answer
 test.serial('a withdrawn capability stays as a function that rejects', async (t) => {
   host.open('granted');
   await host.run('granted', 'var saved = input');
-  host.tell({ kind: 'capabilities.set', isolate: 'granted', capabilities: [] });
+  host.tell({ kind: 'capabilities.set', isolate: 'granted', number: 1, capabilities: [], patient: [], docs: [] });
   t.like((await host.run('granted', 'await saved()')).outcome, {
     status: 'error',
     error: { code: 'CAPABILITY_DENIED' },
   });
-  host.tell({ kind: 'capabilities.set', isolate: 'granted', capabilities: ['input'] });
+  host.tell({
+    kind: 'capabilities.set',
+    isolate: 'granted',
+    number: 1,
+    capabilities: ['input'],
+    patient: ['input'],
+    docs: [],
+  });
   const cell = host.start('granted', 'await saved()');
   const call = await host.heard('call', (said) => said.isolate === 'granted');
   host.tell({ kind: 'call.settle', isolate: 'granted', call: call.call, ok: true, json: '5' });
@@ -220,7 +227,14 @@ test.serial('questions are answered between cells', async (t) => {
 });
 
 test.serial('a TypeScript session runs TypeScript, and says where it is wrong', async (t) => {
-  host.tell({ kind: 'host.join', language: 'typescript', heapMiB: 32, platform: PLATFORM, spares: 0 });
+  host.tell({
+    kind: 'host.join',
+    language: 'typescript',
+    heapMiB: 32,
+    platform: PLATFORM,
+    capabilities: [],
+    spares: 0,
+  });
   host.open('typed');
   t.is(json((await host.run('typed', 'enum A { X = 2 } const y: number = A.X; y')).outcome), 2);
   t.like((await host.run('typed', 'const z: = 1')).outcome, { status: 'error', error: { code: 'SYNTAX_ERROR' } });

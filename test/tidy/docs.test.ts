@@ -29,8 +29,12 @@ const EVENT_KINDS = Object.keys({
   'input.requested': 0,
   'input.settled': 0,
   'session.level': 0,
+  'capabilities.changed': 0,
+  'approval.requested': 0,
+  'approval.settled': 0,
   'session.lost': 0,
   'session.reset': 0,
+  'session.detached': 0,
   'session.closed': 0,
 } satisfies Record<SessionEvent['kind'], 0>);
 
@@ -140,7 +144,7 @@ test('PROTOCOL describes every kind of event and every close code, and no others
 
 test('the limits that README prints are those of the levels', (t) => {
   const files = repoFiles.filter(({ path }) => path.startsWith('policies/levels/'));
-  const parsed = parsePolicy(files.map(({ path, text: yaml }) => ({ name: path, text: yaml })));
+  const parsed = parsePolicy(files.map(({ path, text: yaml }) => ({ name: basename(path), text: yaml })));
   if (!parsed.ok) throw new Error('the levels do not parse');
   const units = (name: string, value: number): string => {
     if (name.endsWith('MiBMax')) return `${value} MiB`;
@@ -176,7 +180,8 @@ test('every command that a page tells to type exists', async (t) => {
     const commands = markdown.matchAll(/(?:npx pyrepl3|npm start(?: --silent)? --) ([a-z]+)((?: [^`\n|>]+)?)/g);
     for (const [, command = '', rest = ''] of commands) {
       const [, act] = /^ ([a-z]+)/.exec(rest) ?? [];
-      const usage = await helpOf(command === 'session' && act !== undefined ? [command, act] : [command]);
+      const isGroup = ['session', 'approvals', 'policy', 'audit'].includes(command);
+      const usage = await helpOf(isGroup && act !== undefined ? [command, act] : [command]);
       const unquoted = rest.replaceAll(/'[^']*'/g, '');
       for (const [option] of unquoted.matchAll(/(?<= )--?[a-z][a-z-]*/g)) {
         t.true(usage.includes(option), `${path}: pyrepl3 ${command} ${option}`);
@@ -208,7 +213,7 @@ test('the console sessions of README run and print what it says', async (t) => {
     const script = steps.map((step) => step.slice(0, step.indexOf('\n')));
     // A record separator stands before what each command prints; its exit status is kept for the next one's `$?`.
     const lines = [...preamble, ...script.map((line) => `s=$?; printf '\\036'; (exit $s)\n${line}`)];
-    const { output } = await runProgram('bash', ['-c', lines.join('\n')], { cwd, env: { HOME: cwd } });
+    const { output } = await runProgram('bash', ['-c', lines.join('\n')], { cwd, env: { HOME: cwd, CHECKOUT: root } });
     const printed = output.split('\x1e').slice(1);
     for (const [index, step] of steps.entries()) {
       const expected = step.slice(step.indexOf('\n') + 1).trimEnd();
@@ -218,20 +223,23 @@ test('the console sessions of README run and print what it says', async (t) => {
   }
 });
 
-test('the program of README runs against a daemon and prints what it says', async (t) => {
+test('the programs of README run against a daemon and print what it says', async (t) => {
   const directory = freshDirectory(t);
   const daemon = await DaemonProcess.start(t, { args: [], stateDir: join(directory, 'pyrepl3') });
   // As npm links a package that is worked on.
   mkdirSync(join(directory, 'node_modules'));
   symlinkSync(root, join(directory, 'node_modules/pyrepl3'));
-  const [program = ''] = blocks(readme, 'ts');
-  const [printed = ''] = blocks(readme, 'text');
-  const file = join(directory, 'first.mts');
-  writeFileSync(file, program);
+  const programs = blocks(readme, 'ts');
+  const prints = blocks(readme, 'text');
+  t.is(programs.length, prints.length);
   const env = { XDG_STATE_HOME: directory };
-  const { status, output } = await runProgram(process.execPath, [file], { cwd: directory, env });
-  t.is(output, printed, daemon.stderr);
-  t.is(status, 0);
+  for (const [index, program] of programs.entries()) {
+    const file = join(directory, `program-${index}.mts`);
+    writeFileSync(file, program);
+    const { status, output } = await runProgram(process.execPath, [file], { cwd: directory, env });
+    t.is(output, prints[index] ?? '', daemon.stderr);
+    t.is(status, 0);
+  }
 });
 
 test('the frames of PROTOCOL, sent by its own program, are answered as it says', async (t) => {

@@ -30,6 +30,7 @@ const forbidden: [path: string, code: string][] = [
   ['daemon/session/session.ts', `import { host } from '../../sandbox/host.ts';`],
   ['daemon/session/session.ts', `import { connect } from '../../client/client.ts';`],
   ['daemon/session/session.ts', `import test from 'ava';`],
+  ['daemon/session/session.ts', `import { Resonate } from '@resonatehq/sdk/async';`],
 ];
 for (const [path, code] of forbidden) {
   test(`the import law forbids ${path} to say ${code}`, (t) => {
@@ -43,6 +44,7 @@ test('the import law allows the protocols, the policies, and the isolate in its 
     ['daemon/hosts/spawn.ts', `import type { x } from '../../sandbox/protocol.ts';`],
     ['daemon/capabilities/gate.ts', `import { x } from '../../policies/evaluate.ts';`],
     ['sandbox/isolate.ts', `import ivm from 'isolated-vm';`],
+    ['daemon/durability/resonate.ts', `import { Resonate } from '@resonatehq/sdk/async';`],
     ['client/client.ts', `import { WebSocket } from 'ws'; import { x } from './protocol.ts';`],
   ];
   t.deepEqual(

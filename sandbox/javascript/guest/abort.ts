@@ -5,8 +5,11 @@ import type { GuestTimers } from './timers.ts';
 
 /** Abort signals for other guest modules, out of reach of guests. */
 export interface GuestAbort {
+  readonly isSignal: (value: unknown) => value is object;
   /** Runs `steps` with the reason once `signal` aborts, unless it already has, or is no AbortSignal at all. */
   readonly watch: (signal: unknown, steps: (reason: unknown) => void) => 'watched' | 'aborted' | 'no signal';
+  /** Takes such steps back. */
+  readonly unwatch: (signal: object, steps: (reason: unknown) => void) => void;
   /** The reason of an aborted signal. */
   readonly reasonOf: (signal: object) => unknown;
 }
@@ -27,6 +30,7 @@ export function installAbort(
   const { min, trunc } = Math;
   const { defineProperty } = Object;
   const addTo = uncurryThis(NativeSet.prototype.add) as <T>(set: Set<T>, value: T) => unknown;
+  const removeFrom = uncurryThis(NativeSet.prototype.delete) as <T>(set: Set<T>, value: T) => unknown;
   const each = uncurryThis(NativeSet.prototype.forEach) as <T>(set: Set<T>, callback: (value: T) => void) => void;
   const proof = {};
   const defaultReason = (): Error => new DOMException('This operation was aborted', 'AbortError');
@@ -35,6 +39,7 @@ export function installAbort(
   let abort: (signal: AbortSignal, reason: unknown) => void;
   let follow: (signal: AbortSignal, source: AbortSignal) => void;
   let watch: GuestAbort['watch'];
+  let unwatch: (signal: AbortSignal, steps: (reason: unknown) => void) => void;
   let reasonOf: (signal: AbortSignal) => unknown;
 
   const make = (): AbortSignal => new (AbortSignal as new (key: object) => AbortSignal)(proof);
@@ -91,6 +96,7 @@ export function installAbort(
         addTo(signal.#steps, steps);
         return 'watched';
       };
+      unwatch = (signal, steps) => void removeFrom(signal.#steps, steps);
     }
 
     constructor(...key: unknown[]) {
@@ -181,7 +187,9 @@ export function installAbort(
   kernel.define('AbortSignal', AbortSignal);
   kernel.define('AbortController', AbortController);
   const result: GuestAbort = {
+    isSignal: (value): value is object => isSignal(value),
     watch: (signal, steps) => watch(signal, steps),
+    unwatch: (signal, steps) => unwatch(signal as AbortSignal, steps),
     reasonOf: (signal) => reasonOf(signal as AbortSignal),
   };
   events.useSignals(result.watch);

@@ -1,17 +1,29 @@
+import type { captureBuiltins } from './builtins.ts';
 import type { makeCapabilityCalls } from './capability-calls.ts';
 import type { makeConsole } from './console.ts';
 import type { makeDescribeError } from './describe-error.ts';
 import type { makeDisplay } from './display.ts';
 import type { makeGenerator } from './generator.ts';
+import type { GuestGrants, makeGrants } from './grants.ts';
+import type { makeHelp } from './help.ts';
 import type { makeInspect } from './inspect.ts';
 import type { makeJsonValue } from './json-value.ts';
 import type { GuestKernel, HostComputation } from './kernel.ts';
+import type { makeLiveClock } from './live-clock.ts';
 import type { makeMarshal } from './marshal.ts';
 import type { makeNamespace } from './namespace.ts';
-import type { makeOutput, SendToHost } from './output.ts';
-import type { installPlatform, PlatformGrants, PlatformModules } from './platform.ts';
+import type { GuestOutput, makeOutput, SendToHost } from './output.ts';
+import type { GuestPlatform, installPlatform, PlatformGrants, PlatformModules } from './platform.ts';
 import type { makeQuestions } from './questions.ts';
 import type { CellShape, makeRunner } from './runner.ts';
+import type { GuestShapes } from './shapes/shape.ts';
+
+/** What `enter('install', …)` is told, as JSON. */
+export interface GuestInstallation {
+  readonly platform: PlatformGrants;
+  /** What the session will probably be granted. */
+  readonly capabilities: readonly string[];
+}
 
 /** What `enter('open', …)` is told, as JSON: the guest's part of the isolate's specification. */
 export interface GuestSpec {
@@ -19,9 +31,14 @@ export interface GuestSpec {
   readonly nowMs: number;
   readonly outputs: readonly string[];
   readonly capabilities: readonly string[];
+  /** Those of them whose calls say where they stand. */
+  readonly patient: readonly string[];
   readonly valueBytesMax: number;
   readonly pendingCallsMax: number;
 }
+
+/** What `enter('grant', …)` is told, as JSON. */
+export type GuestGrant = Pick<GuestSpec, 'capabilities' | 'patient'>;
 
 /** The host's only way in. `a` to `d` depend on the operation; answers text, '' where there is nothing to say. */
 export type Enter = (
@@ -35,32 +52,55 @@ export type Enter = (
 ) => string;
 
 export interface GuestModules extends PlatformModules {
+  readonly captureBuiltins: typeof captureBuiltins;
   readonly installPlatform: typeof installPlatform;
   readonly makeCapabilityCalls: typeof makeCapabilityCalls;
   readonly makeConsole: typeof makeConsole;
   readonly makeDescribeError: typeof makeDescribeError;
   readonly makeDisplay: typeof makeDisplay;
   readonly makeGenerator: typeof makeGenerator;
+  readonly makeGrants: typeof makeGrants;
   readonly makeInspect: typeof makeInspect;
   readonly makeJsonValue: typeof makeJsonValue;
+  readonly makeLiveClock: typeof makeLiveClock;
   readonly makeMarshal: typeof makeMarshal;
   readonly makeNamespace: typeof makeNamespace;
   readonly makeOutput: typeof makeOutput;
   readonly makeQuestions: typeof makeQuestions;
   readonly makeRunner: typeof makeRunner;
+  /** Evaluated when a session first needs them, if ever. */
+  readonly late: { readonly makeHelp: typeof makeHelp; readonly shapes: GuestShapes };
 }
+
+type Operations = Record<string, (a: unknown, b: unknown, c: unknown, rest: string[]) => string>;
+
+/** The operations of another language, in place of JavaScript's. */
+export type LanguageOperations = (parts: {
+  readonly kernel: GuestKernel;
+  readonly send: SendToHost;
+  readonly output: GuestOutput;
+  readonly platform: Operations;
+}) => Operations;
 
 /** Assembles the guest side from its modules, before any guest code has run. Evaluated inside the isolate. */
 export function boot(
   modules: GuestModules,
-  send: SendToHost,
+  sendNow: SendToHost,
   computeByHost: (operation: string, ...args: string[]) => string | null,
+  language?: LanguageOperations,
 ): Enter {
   const global = globalThis as unknown as Record<string, unknown>;
   const parse = JSON.parse;
   const defineProperty = Reflect.defineProperty;
   const uncurryThis = Function.prototype.bind.bind(Function.prototype.call) as GuestKernel['uncurryThis'];
   const clock = { nowMs: 0, startMs: 0 };
+  const liveClock = modules.makeLiveClock(sendNow);
+  const apply = Reflect.apply;
+  const send: SendToHost = (...message) => {
+    liveClock.report();
+    // Spreading goes through an iterator that a guest may have replaced.
+    apply(sendNow, undefined, message);
+  };
   const output = modules.makeOutput(send);
   let generator: ReturnType<typeof makeGenerator> = { random32: () => 0, mix: () => undefined };
   const kernel: GuestKernel = {
@@ -88,7 +128,8 @@ export function boot(
   const jsonValue = modules.makeJsonValue(kernel);
   const describeError = modules.makeDescribeError(kernel, inspector.inspect);
   const calls = modules.makeCapabilityCalls(kernel, send, jsonValue, {
-    argumentBytesMax: 1_048_576,
+    argumentsMax: 25_165_824,
+    waitingMax: 50_331_648,
     pendingCallsMax: () => spec.pendingCallsMax,
   });
   const marshal = modules.makeMarshal(kernel, {
@@ -107,35 +148,69 @@ export function boot(
     jsonValue,
     valueBytesMax,
   });
-  let timers!: ReturnType<typeof installPlatform>;
+  let platform!: GuestPlatform;
+  let grants!: GuestGrants;
+  let builtins!: ReturnType<typeof captureBuiltins>;
+  let showHelp: ReturnType<typeof makeHelp> | undefined;
+  const docs = { __proto__: null, length: 0 } as unknown as { length: number; [index: number]: string };
 
   /** What does not depend on the session, so that a spare isolate has it behind it. */
-  function install(grants: PlatformGrants): void {
-    timers = modules.installPlatform(kernel, modules, grants);
+  function install(installation: GuestInstallation): void {
+    platform = modules.installPlatform(kernel, modules, installation.platform, liveClock);
+    builtins = modules.captureBuiltins(kernel, platform);
+    grants = modules.makeGrants(kernel, calls, modules.late.shapes, builtins, namespace);
     modules.makeConsole(kernel, inspector);
     kernel.define('display', display);
     kernel.define('log', log);
+    kernel.define('help', help);
     // V8 compiles a function when it is first called: a first cell, of nothing, spares the user's own the wait.
     runner.run(0, 'direct', '', { __proto__: null, length: 1, 0: 'void 0' } as unknown as ArrayLike<string>);
     marshal.value(0);
+    grants.prepare(installation.capabilities);
+    give({ capabilities: [], patient: [] });
   }
 
-  function open(session: GuestSpec): void {
+  const help = (...subject: unknown[]): void => {
+    showHelp ??= modules.late.makeHelp(kernel, builtins, {
+      grants,
+      isGranted: calls.isGranted,
+      outputs: () => spec.outputs,
+      describe: (value) => `${marshal.typeName(value)}: ${inspector.inspect(value, { maxLength: 1000 })}`,
+    });
+    showHelp(subject, docs);
+  };
+
+  /** The texts are kept as they came: most sessions never ask for help. */
+  function keepDocs(docsJson: unknown): void {
+    if (typeof docsJson === 'string' && docsJson !== '[]') docs[docs.length++] = docsJson;
+  }
+  /** Tells the host which names could not be given. */
+  function give({ capabilities, patient }: GuestGrant): void {
+    const refused = grants.set(capabilities, patient);
+    let names = '';
+    for (let i = 0; i < refused.length; i++) names += (i === 0 ? '' : ',') + refused[i];
+    if (names !== '') send('refused', names);
+  }
+
+  function open(session: GuestSpec, docsJson: unknown): void {
     spec = session;
     clock.nowMs = clock.startMs = spec.nowMs;
     generator = modules.makeGenerator(spec.seed);
     for (const name of ['console', 'print', 'display', 'log']) if (!spec.outputs.includes(name)) delete global[name];
-    calls.grant(spec.capabilities);
+    if (!spec.outputs.includes('print')) delete global['help'];
+    keepDocs(docsJson);
+    give(spec);
     namespace.begin();
   }
 
-  const operations: Record<string, (a: unknown, b: unknown, c: unknown, rest: string[]) => string> = {
+  const operations: Operations = {
     // No name of Object.prototype is an operation.
     __proto__: null as never,
     install: (a) => quietly(install(parse(a as string))),
-    open: (a) => quietly(open(parse(a as string))),
+    open: (a, b) => quietly(open(parse(a as string), b)),
     run(a, b, c, rest) {
       output.begin(c as number);
+      calls.begin();
       const scripts = {
         __proto__: null,
         length: rest.length - 1,
@@ -149,7 +224,10 @@ export function boot(
     abandon: () => quietly(runner.abandon()),
     settle: (a, b, c) => quietly(calls.settle(a as number, b === 1, c as string)),
     timer: (a) => fire(a as number),
-    grant: (a) => quietly(calls.grant(parse(a as string))),
+    grant(a, b) {
+      keepDocs(b);
+      return quietly(give(parse(a as string)));
+    },
     list: () => questions.list(true),
     names: () => questions.list(false),
     get: (a) => questions.get(a as string),
@@ -158,12 +236,13 @@ export function boot(
     complete: (a) => questions.complete(a as string),
     inspect: (a) => questions.inspect(a as string),
     probe: () => '',
+    reads: (a) => quietly(liveClock.replay(a as string)),
   };
   /** What a callback throws is described here like the error of a cell: read by the engine, it would run getters under no timeout. */
   function fire(timer: number): string {
     let uncaught = '';
     try {
-      timers.fire(timer);
+      platform.timers.fire(timer);
     } catch (thrown) {
       uncaught = marshal.error(thrown);
     }
@@ -174,9 +253,14 @@ export function boot(
     output.flush();
     return '';
   }
+  if (language !== undefined)
+    Object.assign(operations, language({ kernel, send, output, platform: { ...operations } }));
   return (operation, nowMs, entropy, a, b, c, ...rest) => {
+    if (nowMs > 0) liveClock.begin();
     if (nowMs > clock.nowMs) clock.nowMs = nowMs;
     if (entropy !== '') generator.mix(entropy);
-    return operations[operation]?.(a, b, c, rest) ?? '';
+    const answer = operations[operation]?.(a, b, c, rest) ?? '';
+    liveClock.report();
+    return answer;
   };
 }

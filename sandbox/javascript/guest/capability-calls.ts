@@ -2,8 +2,27 @@ import type { GuestKernel } from './kernel.ts';
 import type { SendToHost } from './output.ts';
 
 export interface CapabilityCalls {
-  /** Makes the named functions exist, and withdraws those that are no longer named. Throws where a guest made a name unusable. */
-  grant(names: readonly string[]): void;
+  /** From now on these can be called, and nothing else. Calls of `patient` ones say where in the user's code they stand. */
+  setGranted(names: readonly string[], patient: readonly string[]): void;
+  isGranted(name: string): boolean;
+  /** A cell begins: what is refused from now on is told anew. */
+  begin(): void;
+  /**
+   * Makes a call; its promise is fulfilled with what `convert` makes of the answer.
+   * @throws TypeError or RangeError where the arguments cannot be sent
+   */
+  call(name: string, args: ArrayLike<unknown>, convert?: (answer: unknown) => unknown): Promise<unknown>;
+  /** The same for code of ours that waits for the answer itself. Never throws: what cannot be sent has `failed`. */
+  request(
+    name: string,
+    args: ArrayLike<unknown>,
+    done: (answer: unknown) => void,
+    failed: (error: unknown) => void,
+  ): void;
+  /** An argument that is JSON text already. */
+  encoded(json: string): object;
+  /** The JSON of a value; `what` names it where it has none. @throws TypeError or RangeError */
+  json(value: unknown, what: string): string;
   /** Settles a call with the host's answer. False where no such call is open. */
   settle(call: number, ok: boolean, json: string): boolean;
   /** What a rejection of ours stands for, or undefined for any other value. */
@@ -11,17 +30,26 @@ export interface CapabilityCalls {
 }
 
 /**
- * The functions whose effect lies outside the isolate. A call leaves as one message with its arguments as JSON, copied once;
- * its promise settles when the host re-enters the isolate with the answer. A withdrawn capability stays as a function that
- * rejects, so that code which saved a reference learns why.
+ * The calls whose effect lies outside the isolate. A call leaves as one message with its arguments as JSON, copied once, and is
+ * settled when the host re-enters the isolate with the answer.
+ *
+ * I1: a name that is not granted is never sent; the caller is told CAPABILITY_DENIED.
+ * I2: open calls are bounded in number and in the length of their arguments.
+ * I3: a refusal here is told to the host once for each name and cell, whatever code does with it.
+ * I4: no answer, whatever its text, leaves a call open or throws into the host.
  */
 export function makeCapabilityCalls(
   kernel: GuestKernel,
   send: SendToHost,
   jsonValue: (value: unknown, maxBytes: number) => { json: string } | null | 'too-large',
-  limits: { readonly argumentBytesMax: number; readonly pendingCallsMax: () => number },
+  limits: {
+    /** Characters of the JSON of one call's arguments, and of those of all open calls together. */
+    readonly argumentsMax: number;
+    readonly waitingMax: number;
+    readonly pendingCallsMax: () => number;
+  },
 ): CapabilityCalls {
-  const { uncurryThis, global } = kernel;
+  const { uncurryThis } = kernel;
   const MapGet = uncurryThis(Map.prototype.get);
   const MapSet = uncurryThis(Map.prototype.set);
   const MapDelete = uncurryThis(Map.prototype.delete);
@@ -31,113 +59,215 @@ export function makeCapabilityCalls(
   const WeakMapGet = uncurryThis(WeakMap.prototype.get);
   const WeakMapSet = uncurryThis(WeakMap.prototype.set);
   const parse = JSON.parse;
-  const defineProperty = Reflect.defineProperty;
-  const apply = Reflect.apply;
-  const makeSet = Set;
+  const { defineProperty, deleteProperty, getOwnPropertyDescriptor: describe } = Reflect;
+  const hasOwn = Object.hasOwn;
+  const CapturedSet = Set;
   const SetHas = uncurryThis(Set.prototype.has);
   const SetAdd = uncurryThis(Set.prototype.add);
   const CapturedPromise = Promise;
   const CapturedError = Error;
   const CapturedTypeError = TypeError;
   const CapturedRangeError = RangeError;
+  const captureStackTrace = Error.captureStackTrace;
+  const indexOf = uncurryThis(String.prototype.indexOf);
+  const slice = uncurryThis(String.prototype.slice);
 
-  const waiting = new Map<
-    number,
-    { name: string; resolve: (value: unknown) => void; reject: (error: unknown) => void }
-  >();
+  interface Waiting {
+    readonly name: string;
+    readonly size: number;
+    readonly done: (answer: unknown) => void;
+    readonly failed: (error: unknown) => void;
+    /** Made where the call stands, so that its failure has the stack of the code that called. */
+    readonly site: Error;
+  }
+  const waiting = new Map<number, Waiting>();
   const faults = new WeakMap<object, { code: string; capability: string }>();
-  const known = new Map<string, unknown>();
+  let waitingSize = 0;
   let granted = new Set<string>();
+  let patient = new Set<string>();
+  let refused = new Set<string>();
   let calls = 0;
 
-  function fault(code: string, capability: string, name: string, message: string): Error {
-    const error = new CapturedError(message);
-    defineProperty(error, 'name', {
-      __proto__: null,
-      value: name,
-      configurable: true,
-      writable: true,
-      enumerable: false,
-    } as PropertyDescriptor);
-    defineProperty(error, 'code', {
-      __proto__: null,
-      value: code,
-      configurable: true,
-      writable: true,
-      enumerable: true,
-    } as PropertyDescriptor);
-    WeakMapSet(faults, error, { code, capability });
+  class Encoded {
+    readonly #json: string;
+    constructor(json: string) {
+      this.#json = json;
+    }
+    /** The text, where the value is one of these. */
+    static text(value: unknown): string | undefined {
+      return typeof value === 'object' && value !== null && #json in value ? value.#json : undefined;
+    }
+  }
+  const encodedText = Encoded.text;
+
+  const field = (value: unknown, enumerable: boolean): PropertyDescriptor =>
+    ({ __proto__: null, value, configurable: true, writable: true, enumerable }) as PropertyDescriptor;
+
+  function fault(
+    capability: string,
+    code: unknown,
+    name: unknown,
+    message: unknown,
+    details?: unknown,
+    error: Error = new CapturedError(),
+  ): Error {
+    defineProperty(error, 'message', field(typeof message === 'string' ? message : '', false));
+    defineProperty(error, 'name', field(typeof name === 'string' ? name : 'Error', false));
+    defineProperty(error, 'code', field(typeof code === 'string' ? code : 'INTERNAL', true));
+    if (details !== undefined) defineProperty(error, 'details', field(details, true));
+    nameInStack(error as { name: unknown; message: unknown; stack?: unknown });
+    WeakMapSet(faults, error, { code: typeof code === 'string' ? code : 'INTERNAL', capability });
     return error;
   }
+  /** V8 wrote the first line of the stack when the error had neither name nor message yet. */
+  function nameInStack(error: { name: unknown; message: unknown; stack?: unknown }): void {
+    try {
+      const { stack } = error;
+      if (typeof stack !== 'string') return;
+      const frames = indexOf(stack, '\n');
+      const head = `${error.name}: ${error.message}`;
+      defineProperty(error, 'stack', field(frames === -1 ? head : head + slice(stack, frames), false));
+    } catch {
+      // A guest has its own way of writing stacks, and it throws.
+    }
+  }
+  const unreadable = (name: string, site: Error): Error =>
+    fault(name, 'INTERNAL', 'DaemonError', `The answer to a call of ${name} could not be read.`, undefined, site);
 
-  function encodeArguments(name: string, args: readonly unknown[]): string {
+  function encodeArguments(name: string, args: ArrayLike<unknown>): string {
     let count = args.length;
     while (count > 0 && args[count - 1] === undefined) count--;
     let json = '[';
     for (let i = 0; i < count; i++) {
+      const left = limits.argumentsMax - json.length;
+      const value = args[i];
+      const ready = encodedText(value);
       const encoded =
-        args[i] === undefined ? { json: 'null' } : jsonValue(args[i], limits.argumentBytesMax - json.length);
-      if (encoded === 'too-large')
-        throw new CapturedRangeError(`The arguments of ${name}() are larger than ${limits.argumentBytesMax} bytes.`);
+        ready !== undefined ? { json: ready } : value === undefined ? { json: 'null' } : jsonValue(value, left);
+      if (encoded === 'too-large' || (encoded !== null && encoded.json.length > left))
+        throw new CapturedRangeError(`The arguments of ${name}() are longer than ${limits.argumentsMax} characters.`);
       if (encoded === null) throw new CapturedTypeError(`Argument ${i + 1} of ${name}() must be plain JSON data.`);
       json += (i === 0 ? '' : ',') + encoded.json;
     }
     return `${json}]`;
   }
 
-  function call(name: string, args: readonly unknown[]): unknown {
-    if (!SetHas(granted, name)) {
-      return new CapturedPromise((_, reject) => {
-        reject(fault('CAPABILITY_DENIED', name, 'CapabilityDenied', `${name} is no longer granted to this session.`));
-      });
+  /** V8's own text of the stack, whatever a guest has done to have it written otherwise; '' where that cannot be had. */
+  function stackText(): string {
+    const holder = { __proto__: null, name: '', message: '' } as unknown as { stack?: unknown };
+    const keys = ['prepareStackTrace', 'stackTraceLimit'];
+    const before = [describe(CapturedError, 'prepareStackTrace'), describe(CapturedError, 'stackTraceLimit')];
+    const meanwhile = [undefined, 16];
+    let set = true;
+    for (let i = 0; i < 2; i++)
+      set = defineProperty(CapturedError, keys[i] as string, field(meanwhile[i], false)) && set;
+    if (set) captureStackTrace(holder);
+    const stack = hasOwn(holder, 'stack') ? holder.stack : '';
+    for (let i = 0; i < 2; i++) {
+      const descriptor = before[i];
+      if (descriptor === undefined) deleteProperty(CapturedError, keys[i] as string);
+      else defineProperty(CapturedError, keys[i] as string, descriptor);
     }
-    if (mapSize(waiting) >= limits.pendingCallsMax()) {
+    return typeof stack === 'string' ? stack : '';
+  }
+
+  /** What keeps a call from being sent, or the text of its arguments. */
+  function prepare(name: string, args: ArrayLike<unknown>): { argsJson: string } | { denied: Error } {
+    if (!SetHas(granted, name)) {
+      if (!SetHas(refused, name)) send('denied', name);
+      SetAdd(refused, name);
+      return {
+        denied: fault(name, 'CAPABILITY_DENIED', 'CapabilityDenied', `${name} is no longer granted to this session.`),
+      };
+    }
+    if (mapSize(waiting) >= limits.pendingCallsMax())
       throw new CapturedRangeError(
         `Too many calls are waiting for an answer: at most ${limits.pendingCallsMax()} at once.`,
       );
-    }
     const argsJson = encodeArguments(name, args);
-    return new CapturedPromise((resolve, reject) => {
-      const id = ++calls;
-      MapSet(waiting, id, { name, resolve, reject });
-      send('call', id, name, argsJson);
-    });
+    if (waitingSize + argsJson.length > limits.waitingMax)
+      throw new CapturedRangeError(
+        `The calls that wait for an answer carry too much data: at most ${limits.waitingMax} characters together.`,
+      );
+    return { argsJson };
   }
-
-  function makeFunction(name: string): unknown {
-    const holder = { [name]: (...args: unknown[]): unknown => call(name, args) };
-    const made = holder[name] as object;
-    defineProperty(made, 'length', { __proto__: null, value: 0, configurable: true } as PropertyDescriptor);
-    return made;
+  function start(name: string, argsJson: string, done: Waiting['done'], failed: Waiting['failed']): void {
+    const id = ++calls;
+    waitingSize += argsJson.length;
+    MapSet(waiting, id, { name, size: argsJson.length, done, failed, site: new CapturedError() });
+    if (SetHas(patient, name)) send('call', id, name, argsJson, stackText());
+    else send('call', id, name, argsJson);
   }
+  const setOf = (names: readonly string[]): Set<string> => {
+    const set = new CapturedSet<string>();
+    for (let i = 0; i < names.length; i++) SetAdd(set, names[i] as string);
+    return set;
+  };
 
   return {
-    grant(names) {
-      const next = new makeSet<string>();
-      for (let i = 0; i < names.length; i++) {
-        const name = names[i] as string;
-        SetAdd(next, name);
-        if (MapGet(known, name) !== undefined) continue;
-        const made = makeFunction(name);
-        const done = defineProperty(global, name, {
-          __proto__: null,
-          value: made,
-          writable: true,
-          configurable: true,
-          enumerable: false,
-        } as PropertyDescriptor);
-        if (!done) throw new CapturedTypeError(`The global name ${name} cannot be defined.`);
-        MapSet(known, name, made);
+    setGranted(names, patientNames) {
+      granted = setOf(names);
+      patient = setOf(patientNames);
+    },
+    isGranted: (name) => SetHas(granted, name),
+    begin() {
+      refused = new CapturedSet();
+    },
+    call(name, args, convert) {
+      const prepared = prepare(name, args);
+      return new CapturedPromise((resolve, reject) => {
+        if ('denied' in prepared) reject(prepared.denied);
+        else
+          start(
+            name,
+            prepared.argsJson,
+            convert === undefined ? resolve : (answer) => resolve(convert(answer)),
+            reject,
+          );
+      });
+    },
+    request(name, args, done, failed) {
+      let prepared: ReturnType<typeof prepare>;
+      try {
+        prepared = prepare(name, args);
+      } catch (error) {
+        failed(error);
+        return;
       }
-      granted = next;
+      if ('denied' in prepared) failed(prepared.denied);
+      else start(name, prepared.argsJson, done, failed);
+    },
+    encoded: (json) => new Encoded(json),
+    json(value, what) {
+      const encoded = jsonValue(value, limits.argumentsMax);
+      if (encoded === 'too-large')
+        throw new CapturedRangeError(`${what} is longer than ${limits.argumentsMax} characters.`);
+      if (encoded === null) throw new CapturedTypeError(`${what} must be plain JSON data.`);
+      return encoded.json;
     },
     settle(id, ok, json) {
       const entry = MapGet(waiting, id);
       if (entry === undefined) return false;
       MapDelete(waiting, id);
-      const value = parse(json);
-      if (ok) apply(entry.resolve, undefined, [value]);
-      else apply(entry.reject, undefined, [fault(value.code, entry.name, value.name, value.message)]);
+      const { name, size, done, failed, site } = entry;
+      waitingSize -= size;
+      try {
+        const value = parse(json);
+        if (ok) done(value);
+        else
+          failed(
+            fault(
+              name,
+              value.code,
+              value.name,
+              value.message,
+              hasOwn(value, 'details') ? value.details : undefined,
+              site,
+            ),
+          );
+      } catch {
+        failed(unreadable(name, site));
+      }
       return true;
     },
     faultOf(error) {

@@ -1,11 +1,12 @@
 import type { GuestKernel } from './kernel.ts';
+import type { LiveClock } from './live-clock.ts';
 
 /**
  * Replaces every way to read the time (`Date`, `Temporal.Now`, `Intl.DateTimeFormat` without an argument) and adds `performance`.
- * All of them read the kernel's clock, which stands still between entries, at millisecond precision; or, where `live` is true,
- * the machine's own clock at the same precision. No path to the machine's clock remains otherwise.
+ * All of them read the kernel's clock, which stands still between entries, at millisecond precision; or, where there is a live
+ * one, that one, at the same precision. No path to the machine's clock remains otherwise.
  */
-export function installClock(kernel: GuestKernel, live: boolean): void {
+export function installClock(kernel: GuestKernel, live: LiveClock | null): void {
   const NativeDate = kernel.global.Date as DateConstructor;
   const intl = kernel.global.Intl as typeof Intl;
   const temporal = kernel.global.Temporal as typeof Temporal | undefined;
@@ -13,9 +14,8 @@ export function installClock(kernel: GuestKernel, live: boolean): void {
   const { construct } = Reflect;
   const { defineProperty, getOwnPropertyDescriptor } = Object;
   const { floor } = Math;
-  const nativeNow = NativeDate.now;
   const dateToString = uncurryThis(NativeDate.prototype.toString);
-  const readMs = (): number => floor(live ? nativeNow() : clock.nowMs);
+  const readMs = (): number => (live === null ? floor(clock.nowMs) : live.nowMs());
 
   const builtIn = (target: object, name: PropertyKey, value: unknown): void => {
     defineProperty(target, name, { value, writable: true, enumerable: false, configurable: true });
@@ -87,7 +87,7 @@ export function installClock(kernel: GuestKernel, live: boolean): void {
   };
 
   const performance = {
-    now: () => (live ? nativeNow() : clock.nowMs) - clock.startMs,
+    now: () => (live === null ? clock.nowMs : live.nowMs()) - clock.startMs,
     get timeOrigin() {
       return clock.startMs;
     },

@@ -6,6 +6,8 @@ export interface GuestEncoding {
   readonly encode: (text: string) => Uint8Array;
   /** Decodes the first `length` bytes; ill-formed sequences become U+FFFD, and a byte order mark stays. */
   readonly decode: (bytes: Uint8Array, length: number) => string;
+  /** The bytes of a buffer or a view, not copied; undefined for anything else. */
+  readonly bytesOf: (value: object) => Uint8Array | undefined;
 }
 
 /** Installs `TextEncoder` and `TextDecoder` (Encoding Standard) for UTF-8, UTF-16 and windows-1252 with all their labels. */
@@ -353,6 +355,13 @@ export function installEncoding(kernel: GuestKernel): GuestEncoding {
       const sink = makeSink();
       decodeUtf8(fresh(false), bytes, length, true, sink);
       return sink.finish();
+    },
+    bytesOf(value) {
+      try {
+        return bytesOf(value).bytes;
+      } catch {
+        return undefined;
+      }
     },
   };
 }

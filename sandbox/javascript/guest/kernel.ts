@@ -30,7 +30,9 @@ export interface GuestKernel {
  * - `url.parse` (input, base or ''): JSON of the components of the parsed URL, or null when it is invalid.
  * - `url.set` (href, component, value): the same JSON after `url[component] = value`.
  *
+ * - `streams.source`: the text of the library that `ReadableStream` is made with, which few sessions need.
+ *
  * And because only the host knows a cell as it was typed:
  * - `stack.frames` (stack): the frames of cells, each as `\n    at f (cell:2:1:7)`; '' where there are none.
  */
-export type HostComputation = 'url.parse' | 'url.set' | 'stack.frames';
+export type HostComputation = 'url.parse' | 'url.set' | 'stack.frames' | 'streams.source';

@@ -9,6 +9,8 @@ export interface NamespaceName {
 export interface GuestNamespace {
   /** All names that exist now are the platform's. Called once, before any guest code. */
   begin(): void;
+  /** So is this one, which came later. */
+  adopt(name: string): void;
   /** Before a cell: every name it declares exists and can be assigned. `declarations` is `kind name` pairs joined by commas. */
   thaw(declarations: string): void;
   /** After a cell: its constants can no longer be assigned. */
@@ -84,6 +86,7 @@ export function makeNamespace(kernel: GuestKernel): GuestNamespace {
     begin() {
       for (const key of ownKeys(global)) SetAdd(builtIn, key);
     },
+    adopt: (name) => void SetAdd(builtIn, name),
     thaw(declarations) {
       if (declarations === '') return;
       const list = split(declarations, ',');

@@ -1,5 +1,11 @@
 /** Sends one message to the host, fire and forget. Only primitives travel. */
-export type SendToHost = (kind: string, a?: string | number, b?: string | number, c?: string | number) => void;
+export type SendToHost = (
+  kind: string,
+  a?: string | number,
+  b?: string | number,
+  c?: string | number,
+  d?: string,
+) => void;
 
 export interface GuestOutput {
   write(stream: 'stdout' | 'stderr', text: string): void;

@@ -1,10 +1,11 @@
-import type { installAbort } from './abort.ts';
+import type { GuestAbort, installAbort } from './abort.ts';
 import type { installBase64 } from './base64.ts';
 import type { installClock } from './clock.ts';
-import type { installDomException } from './dom-exception.ts';
-import type { installEncoding } from './encoding.ts';
+import type { DomExceptionConstructor, installDomException } from './dom-exception.ts';
+import type { GuestEncoding, installEncoding } from './encoding.ts';
 import type { installEvents } from './events.ts';
 import type { GuestKernel } from './kernel.ts';
+import type { LiveClock } from './live-clock.ts';
 import type { installRandom } from './random.ts';
 import type { installStructuredClone } from './structured-clone.ts';
 import type { GuestTimers, installTimers } from './timers.ts';
@@ -31,8 +32,21 @@ export interface PlatformGrants {
   readonly resizableBuffers: boolean;
 }
 
+/** What other guest modules use of the platform, out of reach of guests. */
+export interface GuestPlatform {
+  readonly DOMException: DomExceptionConstructor;
+  readonly abort: GuestAbort;
+  readonly encoding: GuestEncoding;
+  readonly timers: GuestTimers;
+}
+
 /** Makes V8's bare global object the platform that a user expects, and takes away what the session is not granted. */
-export function installPlatform(kernel: GuestKernel, modules: PlatformModules, grants: PlatformGrants): GuestTimers {
+export function installPlatform(
+  kernel: GuestKernel,
+  modules: PlatformModules,
+  grants: PlatformGrants,
+  liveClock: LiveClock,
+): GuestPlatform {
   const { global, define } = kernel;
   const defineProperty = Reflect.defineProperty;
   const construct = Reflect.construct;
@@ -73,15 +87,15 @@ export function installPlatform(kernel: GuestKernel, modules: PlatformModules, g
     delete global['Atomics'];
   }
   const DOMException = modules.installDomException(kernel);
-  modules.installClock(kernel, grants.liveClock);
+  modules.installClock(kernel, grants.liveClock ? liveClock : null);
   const timers = modules.installTimers(kernel);
   modules.installRandom(kernel, DOMException);
   const events = modules.installEvents(kernel, DOMException);
-  modules.installAbort(kernel, DOMException, events, timers);
+  const abort = modules.installAbort(kernel, DOMException, events, timers);
   const encoding = modules.installEncoding(kernel);
   modules.installUrl(kernel, encoding);
   modules.installBase64(kernel, DOMException);
   // Last, because it refuses to clone instances of the classes that exist by now.
   modules.installStructuredClone(kernel, DOMException);
-  return timers;
+  return { DOMException, abort, encoding, timers };
 }

@@ -164,6 +164,12 @@ test('where no daemon listens a private one is started in a fresh directory and 
   t.false(existsSync(stateDir));
 });
 
+test('a private daemon keeps nothing on the disk that would only be removed with it', async (t) => {
+  const context = fakeContext({ env: { PATH: process.env['PATH'] ?? '' } });
+  const { out } = await runWith(context, 'run', '--state-dir', join(tmpdir(), 'nobody-listens-here'), '-e', '"args"');
+  t.regex(out, /--ephemeral/);
+});
+
 test('a daemon that cannot be started or dies is status 3, with its own last words', async (t) => {
   const args = ['run', '--state-dir', join(tmpdir(), 'nobody-listens-here'), '-e'];
   const failing = await runWith(fakeContext({ env: { FAKE_DAEMON_FAILS: '1' } }), ...args, '1');
@@ -186,7 +192,7 @@ test('every wrong usage is status 2 and one line on stderr that says what to do'
     'cells that are not a list': [['--cells', notCells.path], /JSON array of strings/],
     'cells that are not JSON': [['--cells', notJson.path], /is not JSON/],
     'an unknown option': [['--bogus'], /unknown option '--bogus'.*--help/],
-    'an unknown language': [['--lang', 'cobol', '-e', '1'], /cobol.*javascript, typescript/],
+    'an unknown language': [['--lang', 'cobol', '-e', '1'], /cobol.*javascript, typescript, python/],
     'an unknown level': [['--level', 'god', '-e', '1'], /unknown level "god".*sandbox/],
     'a timeout of zero': [['--timeout', '0', '-e', '1'], /whole number of milliseconds/],
     'a timeout that is no number': [['--timeout', '1e3', '-e', '1'], /whole number of milliseconds/],

@@ -5,15 +5,21 @@ import { plainText } from '../../../client/terminal/terminal-filter.ts';
 
 test('a preview is shown as its text, in the shell and in the REPL', (t) => {
   const map = { kind: 'preview', text: 'Map(1) { 1 => 2 }', type: 'Map' } as const;
-  t.is(renderForShell(map, { pretty: false }), 'Map(1) { 1 => 2 }');
-  t.is(renderForRepl(map, { colours: false }), 'Map(1) { 1 => 2 }');
+  t.is(renderForShell(map, { pretty: false, language: 'javascript' }), 'Map(1) { 1 => 2 }');
+  t.is(renderForRepl(map, { colours: false, language: 'javascript' }), 'Map(1) { 1 => 2 }');
 });
 
 test('the REPL shows strings in quotes and objects as Node does', (t) => {
-  t.is(renderForRepl({ kind: 'json', json: 'a' }, { colours: false }), "'a'");
-  t.is(renderForRepl({ kind: 'json', json: { a: [1] } }, { colours: false }), '{ a: [ 1 ] }');
-  t.true(renderForRepl({ kind: 'json', json: 1 }, { colours: true }).includes('\x1b['));
-  t.is(renderForRepl({ kind: 'preview', text: 'undefined', type: 'undefined' }, { colours: false }), 'undefined');
+  t.is(renderForRepl({ kind: 'json', json: 'a' }, { colours: false, language: 'javascript' }), "'a'");
+  t.is(renderForRepl({ kind: 'json', json: { a: [1] } }, { colours: false, language: 'javascript' }), '{ a: [ 1 ] }');
+  t.true(renderForRepl({ kind: 'json', json: 1 }, { colours: true, language: 'javascript' })?.includes('\x1b['));
+  t.is(
+    renderForRepl(
+      { kind: 'preview', text: 'undefined', type: 'undefined' },
+      { colours: false, language: 'javascript' },
+    ),
+    'undefined',
+  );
 });
 
 test('an error is shown with its frame, its cause, and its code where its name does not say it', (t) => {
@@ -45,4 +51,29 @@ test('highlighting adds colours and nothing else, whatever the line', (t) => {
     t.is(plainText(highlight(line)), line);
   }
   t.true(highlight('const a').includes('\x1b['));
+});
+
+test('of Python, None is not shown, and data looks as Python writes it', (t) => {
+  const shown = (json: unknown) => renderForRepl({ kind: 'json', json }, { colours: false, language: 'python' });
+  t.is(shown(null), null);
+  t.is(renderForShell({ kind: 'json', json: null }, { pretty: false, language: 'python' }), null);
+  t.is(shown({ a: [1, 2.5, null, true, false] }), "{'a': [1, 2.5, None, True, False]}");
+  t.is(shown("it's"), '"it\'s"');
+  t.is(shown('a "b" \'c\'\n\x1b'), "'a \"b\" \\'c\\'\\n\\x1b'");
+});
+
+test('an error of Python has its traceback above it', (t) => {
+  const stack = '  File "cell:1", line 1, in <module>\n    1/0\n    ~^~';
+  const cause = { code: 'RUNTIME_ERROR', name: 'KeyError', message: '1', stack: '' } as const;
+  t.is(
+    renderError({
+      code: 'RUNTIME_ERROR',
+      name: 'ZeroDivisionError',
+      message: 'division by zero',
+      stack,
+      frame: 'x',
+      cause,
+    }),
+    `Traceback (most recent call last):\n${stack}\nZeroDivisionError: division by zero\ncaused by: KeyError: 1`,
+  );
 });

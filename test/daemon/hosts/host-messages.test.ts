@@ -3,15 +3,15 @@ import fc from 'fast-check';
 import { parseHostMessages } from '../../../daemon/hosts/host-messages.ts';
 
 const isolate = 'a'.repeat(32);
-const usage = { cpuMs: 0.5, wallMs: 1, heapBytes: 1000, stateful: true };
+const usage = { cpuMs: 0.5, wallMs: 1, heapBytes: 1000, stateful: true, pending: 0 };
 const error = { code: 'RUNTIME_ERROR', name: 'Error', message: 'm', stack: '' };
 const deepCause = (depth: number): object => (depth === 0 ? error : { ...error, cause: deepCause(depth - 1) });
 
 const good: readonly Record<string, unknown>[] = [
   { kind: 'host.ready', v8: '14' },
   { kind: 'host.pong', id: 0 },
-  { kind: 'host.doomed', isolate: null, message: 'm' },
-  { kind: 'host.doomed', isolate, message: 'm' },
+  { kind: 'host.doomed', isolate: null, by: 'memory', message: 'm' },
+  { kind: 'host.doomed', isolate, by: 'stuck', message: 'm' },
   { kind: 'isolate.lost', isolate, by: 'memory', message: 'm' },
   { kind: 'cell.done', isolate, cell: 1, outcome: { status: 'value', json: '1' }, usage },
   { kind: 'cell.done', isolate, cell: 1, outcome: { status: 'preview', type: 'Map', text: 'Map(0) {}' }, usage },
@@ -32,6 +32,18 @@ const good: readonly Record<string, unknown>[] = [
   { kind: 'display', isolate, cell: 3, dataJson: '{}' },
   { kind: 'log', isolate, cell: 3, level: 'info', text: 't' },
   { kind: 'call', isolate, cell: 3, call: 1, name: 'input', argsJson: '[]' },
+  { kind: 'denied', isolate, cell: null, name: 'hash' },
+  {
+    kind: 'isolate.lived',
+    isolate,
+    records: [
+      { op: 'open', ref: 0, nowMs: 1, entropy: '' },
+      { op: 'reads', reads: '1,5;', entry: 1 },
+      { op: 'torn', why: 'w' },
+    ],
+  },
+  { kind: 'isolate.replayed', isolate, problem: null },
+  { kind: 'isolate.replayed', isolate, problem: 'p' },
   { kind: 'refusal', isolate, id: 1, code: 'TIMED_OUT', message: 'm' },
   {
     kind: 'answer',
@@ -51,6 +63,7 @@ const good: readonly Record<string, unknown>[] = [
   { kind: 'answer', isolate, id: 1, answer: { about: 'complete', matches: ['a'], start: 0, end: 1 } },
   { kind: 'answer', isolate, id: 1, answer: { about: 'inspect', found: true, text: 't' } },
   { kind: 'answer', isolate, id: 1, answer: { about: 'isComplete', status: 'complete' } },
+  { kind: 'answer', isolate, id: 1, answer: { about: 'pending', timers: 0, entered: false } },
 ];
 
 for (const [index, message] of good.entries()) {

@@ -1,7 +1,10 @@
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import test from 'ava';
 import { HostPool, type IsolateLoss } from '../../../daemon/hosts/host-pool.ts';
+import { startHost } from '../../../daemon/hosts/host-process.ts';
 import { Watchdog } from '../../../daemon/hosts/watchdog.ts';
 import { isAlive, until } from '../../harness/processes.ts';
 import { PLATFORM, SPEC } from '../../sandbox/_hosted.ts';
@@ -27,17 +30,20 @@ class Owner {
   }
 }
 
-function makePool(t: { teardown(cleanup: () => void): void }) {
+const LAUNCH = { entry, execPath: process.execPath, readable: [dirname(entry)], snapshots: { entry, folder: null } };
+
+function makePool(t: { teardown(cleanup: () => void): void }, started = [startHost(LAUNCH)]) {
   const ended: (string | null)[] = [];
   const pool = new HostPool(
-    { entry, execPath: process.execPath, readable: [dirname(entry)] },
+    LAUNCH,
     { hostStarted: () => undefined, hostEnded: (_pid, _cordon, { killedFor }) => ended.push(killedFor) },
     () => performance.now(),
+    started,
   );
   t.teardown(() => pool.close());
   const open = (level: string, quarantined = false) => {
     const owner = new Owner();
-    const cordon = { level, language: 'javascript', heapMiB: 64, platform: PLATFORM } as const;
+    const cordon = { level, language: 'javascript', heapMiB: 64, platform: PLATFORM, capabilities: [] } as const;
     const before = new Map(pool.hosts.map((host) => [host.pid, host.isolates]));
     const link = pool.open(cordon, SPEC, quarantined, owner);
     const pid = pool.hosts.find((host) => host.isolates > (before.get(host.pid) ?? 0))?.pid ?? 0;
@@ -79,7 +85,7 @@ test('a message reaches the owner of its isolate, and one about no isolate of th
   t.deepEqual([one.owner.heard, two.owner.heard], [['output'], []]);
 });
 
-for (const source of ['nonsense', 'no batch']) {
+for (const source of ['nonsense', 'no batch', 'no JSON', 'bytes']) {
   test(`a host that says ${source} is ended, and all its sessions are told once`, async (t) => {
     const { open, ended } = makePool(t);
     const [one, two] = [open('sandbox'), open('sandbox')];
@@ -120,13 +126,18 @@ test('a session that is out of memory is lost alone, and its host takes no more'
   t.not(open('sandbox').pid, other.pid);
 });
 
-for (const source of ['stuck', 'doomed']) {
+for (const [source, by] of [
+  ['stuck', 'stuck'],
+  ['doomed by memory', 'memory'],
+  ['doomed by stuck', 'stuck'],
+] as const) {
   test(`a session that is ${source} takes its host with it, and is the one to blame`, async (t) => {
     const { open } = makePool(t);
     const [one, two] = [open('sandbox'), open('sandbox')];
     one.run(source);
     await Promise.all([one.owner.told, two.owner.told]);
     t.deepEqual([one.owner.losses[0]?.culprit, two.owner.losses[0]?.culprit], [true, false]);
+    t.is(one.owner.losses[0]?.by, by);
     await until(() => !isAlive(one.pid));
   });
 }
@@ -136,6 +147,27 @@ test('a host that has been killed is given no session, though it has not ended y
   const { pid } = open('sandbox');
   pool.hosts.find((host) => host.pid === pid)?.kill('a test');
   t.not(open('sandbox').pid, pid);
+});
+
+test('hosts that were started before are taken first, and one that has died meanwhile is replaced', async (t) => {
+  const started = [startHost(LAUNCH), startHost(LAUNCH), startHost({ ...LAUNCH, execPath: '/nonexistent/node' })];
+  const [first, second] = started.map(({ pid }) => Number(pid));
+  process.kill(Number(second), 'SIGKILL');
+  await once(started[1] as ChildProcess, 'exit');
+  const { pool, open } = makePool(t, started);
+  t.is(open('sandbox').pid, Number(first));
+  await until(() => pool.hosts.every(({ pid }) => pid !== second && pid !== 0) && pool.hosts.length === 2);
+  t.true(isAlive(open('restricted').pid));
+});
+
+test('a session whose host cannot be started is told so, and the cell that was to run in it is to blame', async (t) => {
+  const { open } = makePool(t, [startHost({ ...LAUNCH, entry: `${entry}.none` })]);
+  const { owner, run } = open('standard');
+  run('');
+  await owner.told;
+  t.deepEqual(owner.losses, [
+    { by: 'host', culprit: true, message: 'The sandbox host of this cell could not be started.' },
+  ]);
 });
 
 test('a dead spare is replaced', async (t) => {
@@ -178,5 +210,6 @@ test('the watchdog ends a host over its memory and one that does not answer, and
   t.regex(kills.join('\n'), /it did not answer/);
   t.regex(kills.join('\n'), /it used \d+ MiB of memory/);
   strict.close();
-  t.is(pool.hosts.length, 2);
+  await until(() => pool.hosts.length === 2);
+  t.pass('the spare that was taken is replaced');
 });

@@ -1,11 +1,13 @@
 import test from 'ava';
 import type { EventBody, ExecutionResult } from '../../../client/protocol.ts';
+import { Entitlements } from '../../../daemon/capabilities/entitlements.ts';
 import { Fault } from '../../../daemon/fault.ts';
 import { Answers } from '../../../daemon/session/answers.ts';
-import { Inputs } from '../../../daemon/session/inputs.ts';
+import { type InputRequest, Inputs } from '../../../daemon/session/inputs.ts';
 import { OutputTail } from '../../../daemon/session/output-tail.ts';
 import { grantSession, isolatePlan, moveGrant } from '../../../daemon/session/session-grant.ts';
 import { SESSION_LIMITS } from '../../../daemon/session/session-limits.ts';
+import { BUILT_IN } from '../../../policies/capabilities.ts';
 import { shippedPolicy } from '../../policies/shipped-files.ts';
 
 const policy = shippedPolicy();
@@ -35,18 +37,42 @@ test('the oldest answers are forgotten first, by number and by size, and never o
   answers.ended('huge', SESSION_LIMITS.answerBytesKept * 2);
   t.is(answers.find(`e${SESSION_LIMITS.answersKept}`, '1'), undefined);
   t.notThrows(() => answers.ended('unknown', 1));
+  t.true(answers.has('running'));
+  t.false(answers.has('e0'));
 });
 
 function makeInputs() {
   const events: EventBody[] = [];
   const inputs = new Inputs((event) => void events.push(event));
   const ids = () => events.flatMap((event) => (event.kind === 'input.requested' ? [event.requestId] : []));
-  return { inputs, events, ids };
+  let count = 0;
+  const answers: (string | null)[] = [];
+  const request = (prompt: string, executionId: string | null, waitMs: number, changes: Partial<InputRequest> = {}) =>
+    inputs.request({
+      ...{ requestId: `inp_${++count}`, prompt, executionId, waitMs, asked: false },
+      signal: new AbortController().signal,
+      onAnswer: (text) => void answers.push(text),
+      ...changes,
+    });
+  return { inputs, request, events, ids, answers };
 }
 
+test('a question that was asked before is not asked again, and one that nobody waits for is taken back', async (t) => {
+  const { inputs, request, events, answers } = makeInputs();
+  const again = request('name?', 'exe_1', 60_000, { requestId: 'inp_old', asked: true });
+  t.deepEqual(events, []);
+  inputs.answer('inp_old', 'Ada');
+  t.is(await again, 'Ada');
+  t.deepEqual(answers, ['Ada']);
+  const ending = new AbortController();
+  const dropped = request('name?', 'exe_1', 60_000, { signal: ending.signal });
+  ending.abort();
+  t.is((await t.throwsAsync(dropped, { instanceOf: Fault }))?.code, 'INTERRUPTED');
+});
+
 test('a question is settled once, by the first answer', async (t) => {
-  const { inputs, events, ids } = makeInputs();
-  const asked = inputs.request('name?', 'exe_1', 60_000);
+  const { inputs, request, events, ids } = makeInputs();
+  const asked = request('name?', 'exe_1', 60_000);
   const [id = ''] = ids();
   inputs.answer(id, 'Ada');
   t.is(await asked, 'Ada');
@@ -58,8 +84,8 @@ test('a question is settled once, by the first answer', async (t) => {
 });
 
 test('a question may be answered with nothing, with too much, by nobody, or not at all', async (t) => {
-  const { inputs, ids } = makeInputs();
-  const asked = inputs.request('', null, 60_000);
+  const { inputs, request, ids } = makeInputs();
+  const asked = request('', null, 60_000);
   const [id = ''] = ids();
   t.is(
     t.throws(() => inputs.answer(id, 'x'.repeat(SESSION_LIMITS.inputTextBytesMax + 1)), { instanceOf: Fault })?.code,
@@ -67,9 +93,9 @@ test('a question may be answered with nothing, with too much, by nobody, or not 
   );
   inputs.answer(id, null);
   t.is(await asked, null);
-  t.is((await t.throwsAsync(inputs.request('', null, 1), { instanceOf: Fault }))?.code, 'TIMED_OUT');
-  const open = Array.from({ length: SESSION_LIMITS.inputsMax }, () => inputs.request('', null, 60_000));
-  t.is((await t.throwsAsync(inputs.request('', null, 60_000), { instanceOf: Fault }))?.code, 'BUSY');
+  t.is((await t.throwsAsync(request('', null, 1), { instanceOf: Fault }))?.code, 'TIMED_OUT');
+  const open = Array.from({ length: SESSION_LIMITS.inputsMax }, () => request('', null, 60_000));
+  t.is((await t.throwsAsync(request('', null, 60_000), { instanceOf: Fault }))?.code, 'BUSY');
   inputs.cancelAll();
   for (const question of open) t.is((await t.throwsAsync(question, { instanceOf: Fault }))?.code, 'INTERRUPTED');
 });
@@ -113,20 +139,24 @@ test('moving a session down brings its limits and capabilities down with it', (t
 });
 
 test('an isolate is planned with what was granted and nothing else', (t) => {
-  const plan = (level: 'sandbox' | 'trusted') => isolatePlan(grantSession(policy, level, nothing), 'javascript', '00');
-  t.like(plan('sandbox').spec, {
-    capabilities: [],
-    patient: [],
-    outputs: ['print', 'console', 'display', 'log'],
-    liveRandom: false,
-  });
+  const plan = (level: 'sandbox' | 'trusted') => {
+    const grant = grantSession(policy, level, nothing);
+    const entitlements = new Entitlements(level, grant.grants, () => policy, BUILT_IN);
+    const effects = {
+      entitlements,
+      outputNames: ['print'],
+      isolateCapabilities: { capabilities: [], patient: [], docs: [] },
+    };
+    return isolatePlan(grant, effects, 'javascript', '00');
+  };
+  t.like(plan('sandbox').spec, { capabilities: [], outputs: ['print'], liveRandom: false });
   t.like(plan('sandbox').spec.platform, {
     liveClock: false,
     webAssembly: false,
     sharedMemory: false,
     resizableBuffers: false,
   });
-  t.like(plan('trusted').spec, { capabilities: ['input'], patient: ['input'], liveRandom: true });
+  t.like(plan('trusted').spec, { liveRandom: true });
   t.like(plan('trusted').spec.platform, {
     liveClock: true,
     webAssembly: true,

@@ -1,6 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { FRAME_BYTES_MAX, type SessionEvent } from '../../../client/protocol.ts';
+import { CLOSE, FRAME_BYTES_MAX, type Role, type SessionEvent } from '../../../client/protocol.ts';
 import { Fault } from '../../../daemon/fault.ts';
 import { EventQueue, type EventSink } from '../../../daemon/transport/event-queue.ts';
 import { EVENT_LIMITS } from '../../../daemon/transport/transport-limits.ts';
@@ -12,9 +12,14 @@ class Sink implements EventSink {
   readonly ended = new AbortController();
   readonly signal = this.ended.signal;
   readonly closed: number[] = [];
+  readonly role: Role;
   /** How many more events it takes before it is congested. */
   room = Number.POSITIVE_INFINITY;
   #waiters: (() => void)[] = [];
+
+  constructor(role: Role = 'client') {
+    this.role = role;
+  }
 
   get congested(): boolean {
     return this.room <= 0;
@@ -200,4 +205,20 @@ test('replays 8 MiB over a real socket without meeting the bound on what is unre
   const peer = await Peer.connected(t, socketPath);
   queue.subscribe((callers[0] as (typeof callers)[number]).events, 0).start();
   for (let seq = 1; seq <= 800; seq += 1) t.is((await peer.next()).params.seq, seq);
+});
+
+test('readers of one role are let go after an event that says so, and the others read on', (t) => {
+  const queue = filled(3);
+  const [client, admin, behind] = [new Sink(), new Sink('admin'), new Sink()];
+  behind.room = 1;
+  for (const sink of [client, admin, behind]) queue.subscribe(sink, 0).start();
+  queue.release('client', { kind: 'session.detached', role: 'client', reason: 'r' });
+  queue.append(output('4'));
+  t.deepEqual(client.seqs, [1, 2, 3, 4]);
+  t.like(client.events.at(-1), { kind: 'session.detached', role: 'client' });
+  t.deepEqual(admin.seqs, [1, 2, 3, 4, 5]);
+  t.deepEqual([behind.seqs, behind.closed], [[1], [CLOSE.slowReader]], 'one that is behind is cut off');
+  t.deepEqual([client.closed, admin.closed], [[], []]);
+  queue.release('client', { kind: 'session.detached', role: 'client', reason: 'r' });
+  t.is(queue.lastSeq, 5, 'where nobody reads, nobody is told');
 });

@@ -31,7 +31,6 @@ for (const [what, text, code, id] of [
   ['a method that is a number', '{"jsonrpc":"2.0","id":1,"method":5}', 'INVALID_REQUEST', 1],
   ['an id that is an object', '{"jsonrpc":"2.0","id":{},"method":"session.list"}', 'INVALID_REQUEST', null],
   ['an id of a million characters', request('session.list', {}, 'x'.repeat(1e6)), 'INVALID_REQUEST', null],
-  ['an answer nobody waits for', '{"jsonrpc":"2.0","id":1,"result":5}', 'INVALID_REQUEST', 1],
   ['the method constructor', request('constructor'), 'METHOD_NOT_FOUND', 1],
   ['the method toString', request('toString'), 'METHOD_NOT_FOUND', 1],
   ['the method __proto__', request('__proto__'), 'METHOD_NOT_FOUND', 1],
@@ -52,6 +51,15 @@ for (const [what, text, code, id] of [
     t.deepEqual(incidents, []);
   });
 }
+
+test('drops an answer to what nobody asked, and refuses one in a batch', async (t) => {
+  const { socketPath } = await serve(t);
+  const peer = await Peer.connected(t, socketPath);
+  peer.send('{"jsonrpc":"2.0","id":"daemon-1","result":5}');
+  t.is((await peer.ask(request('session.list', undefined, 'next'))).id, 'next');
+  const [refused] = await peer.ask('[{"jsonrpc":"2.0","id":1,"result":5}]');
+  t.is(refused.error.data.code, 'INVALID_REQUEST');
+});
 
 const TIMEOUT = 'session.execute: timeoutMs must be a whole number from 1 to 86400000, got';
 for (const [what, method, params, message] of [
@@ -113,7 +121,7 @@ for (const [what, method, params, message] of [
     'a choice',
     'session.create',
     '{"language":"cobol"}',
-    'session.create: language must be one of "javascript", "typescript", got "cobol"',
+    'session.create: language must be one of "javascript", "typescript", "python", got "cobol"',
   ],
   [
     'a nested one',

@@ -7,6 +7,7 @@ import { installEncoding } from '../../../../sandbox/javascript/guest/encoding.t
 import { installEvents } from '../../../../sandbox/javascript/guest/events.ts';
 import { makeGenerator } from '../../../../sandbox/javascript/guest/generator.ts';
 import type { GuestKernel } from '../../../../sandbox/javascript/guest/kernel.ts';
+import { makeLiveClock } from '../../../../sandbox/javascript/guest/live-clock.ts';
 import { installRandom } from '../../../../sandbox/javascript/guest/random.ts';
 import { installStructuredClone } from '../../../../sandbox/javascript/guest/structured-clone.ts';
 import { installTimers } from '../../../../sandbox/javascript/guest/timers.ts';
@@ -90,6 +91,7 @@ const modules = {
   installUrl,
   installStructuredClone,
   makeGenerator,
+  makeLiveClock,
 };
 
 /** Evaluated in the realm, as the prelude is: assembles the modules from their texts. */
@@ -106,7 +108,7 @@ const assembly = `((live, modules, host) => { 'use strict';
     random32: modules.makeGenerator('00112233445566778899aabbccddeeff').random32,
   };
   const DOMException = modules.installDomException(kernel);
-  modules.installClock(kernel, live);
+  modules.installClock(kernel, live ? modules.makeLiveClock(() => {}) : null);
   const timers = modules.installTimers(kernel);
   modules.installRandom(kernel, DOMException);
   const encoding = modules.installEncoding(kernel);

@@ -1,6 +1,7 @@
 import vm from 'node:vm';
 import test from 'ava';
 import { installClock } from '../../../../sandbox/javascript/guest/clock.ts';
+import { makeLiveClock } from '../../../../sandbox/javascript/guest/live-clock.ts';
 import { cleanAndPoisoned, installInRealm, makeKernel, startMs } from './_guest-realm.ts';
 
 const nowMs = startMs + 1234;
@@ -9,7 +10,7 @@ const nowMs = startMs + 1234;
 function installOver(live: boolean) {
   const realm = vm.runInNewContext('globalThis');
   const made = makeKernel(realm);
-  installClock(made.kernel, live);
+  installClock(made.kernel, live ? makeLiveClock(() => undefined) : null);
   return { ...made, realm };
 }
 

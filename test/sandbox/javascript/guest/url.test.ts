@@ -143,7 +143,8 @@ test('URLSearchParams parses and writes any text as the platform does', (t) => {
   fc.assert(
     fc.property(text, (query) => {
       const ours = new global.URLSearchParams(query);
-      const platform = new URLSearchParams(query);
+      // The standard takes a lone surrogate for U+FFFD; Node now and then takes the whole text apart where there is one.
+      const platform = new URLSearchParams(query.toWellFormed());
       t.deepEqual([...ours], [...platform]);
       t.is(`${ours}`, `${platform}`);
     }),

@@ -1,0 +1,341 @@
+/**
+ * Keeps a session's isolate: opens it, makes a lost one again from its journal, and says what is gone where it cannot.
+ *
+ * I1: a lost isolate is made again before anything else runs in the session, or its client is told that the state is gone.
+ * I2: a cell that ended with its isolate is as if it had never begun; one that only shared its fate goes on.
+ */
+import { randomBytes } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
+import type { EventBody, FaultCode } from '../../client/protocol.ts';
+import type { HostLanguage } from '../../sandbox/protocol.ts';
+import type { Audit } from '../audit/audit-log.ts';
+import type { JournalRecord, MarkRecord } from '../durability/journal-records.ts';
+import type { Rebuilt } from '../durability/rebuild.ts';
+import { Fault } from '../fault.ts';
+import type { HostPool, IsolateLoss } from '../hosts/host-pool.ts';
+import type { CellQueue } from './cell-queue.ts';
+import type { Execution } from './execution.ts';
+import { plainError } from './execution-error.ts';
+import { lossCode } from './isolate-loss.ts';
+import type { SessionEffects } from './session-effects.ts';
+import { isolatePlan, type SessionGrant } from './session-grant.ts';
+import { type IsolateEvents, SessionIsolate } from './session-isolate.ts';
+import type { SessionLife } from './session-life.ts';
+
+export interface KeeperPowers {
+  readonly sessionId: string;
+  readonly language: HostLanguage;
+  readonly pool: Pick<HostPool, 'open'>;
+  readonly audit: Pick<Audit, 'note'>;
+  readonly life: SessionLife;
+  readonly grant: () => SessionGrant;
+  readonly cells: () => CellQueue;
+  readonly effects: () => SessionEffects;
+  readonly onMessage: IsolateEvents['onMessage'];
+  readonly onCellDone: IsolateEvents['onCellDone'];
+  readonly emit: (event: EventBody) => void;
+  /** Everything that was asked and held because of the isolate ends with it. */
+  readonly forget: () => void;
+  /** What was written so far leaves. */
+  readonly flush: () => void;
+  /** What was written and has not left is written again. */
+  readonly unsay: () => void;
+  readonly violated: (message: string) => void;
+  /** All that the journal holds of the session. */
+  readonly records: () => readonly JournalRecord[];
+}
+
+/** How often in a row an isolate may be lost while it is made again; from the second time on it is alone in its host. */
+const ATTEMPTS_MAX = 4;
+/** Hosts that have to die under a cell until it is to blame: without it going any further, and in all. */
+const CRASHES_MAX = 3;
+const CRASHES_IN_ALL_MAX = 16;
+
+export class IsolateKeeper {
+  readonly isolate: SessionIsolate;
+  readonly #powers: KeeperPowers;
+  readonly #life: SessionLife;
+  /** Whether the isolate holds anything that a user would miss. */
+  stateful = false;
+  /** What a lost isolate took with it, until the client has been told in an answer. */
+  #loss: string | undefined;
+  /** The isolate was given up, and is made again when it is needed. */
+  #asleep = false;
+  /** The cell that was running when its host died, with nobody else to blame, and how often that was so. */
+  #crashed = { cell: 0, entries: 0, times: 0, allTimes: 0 };
+  /** Settles when the isolate that is made again is as it was, or is given up; undefined while none is. */
+  #again: PromiseWithResolvers<void> | undefined;
+  #attempts = 0;
+
+  constructor(powers: KeeperPowers) {
+    this.#powers = powers;
+    this.#life = powers.life;
+    this.isolate = new SessionIsolate(powers.pool, powers.life, {
+      onMessage: powers.onMessage,
+      onCellDone: powers.onCellDone,
+      onLost: (loss) => this.#lost(loss),
+      onReplayed: (problem) => this.#replayed(problem),
+      get executing() {
+        return powers.life.replaying || powers.cells().running !== undefined;
+      },
+    });
+  }
+
+  /** Whether the isolate can have begun what it was given last. */
+  get ready(): boolean {
+    return this.isolate.ready && !this.#life.replaying;
+  }
+
+  takeLoss(): string | undefined {
+    const loss = this.#loss;
+    this.#loss = undefined;
+    return loss;
+  }
+
+  open(): void {
+    if (this.isolate.isOpen) return;
+    if (this.#asleep) this.#recall();
+    const { grant, effects, language, cells } = this.#powers;
+    const plan = isolatePlan(grant(), effects(), language, randomBytes(16).toString('hex'));
+    const { cellCpuMsMax, cellOutputBytesMax } = grant().limits;
+    const lost = this.#life.stepsAgain({ cpuMs: cellCpuMsMax, outputBytes: cellOutputBytesMax });
+    if (lost === undefined) {
+      this.#life.begin(plan.spec, effects().kept, cells().unended);
+      this.isolate.open(plan);
+      return;
+    }
+    this.#again ??= Promise.withResolvers();
+    // What help() says is not part of the state, and may have changed since.
+    this.isolate.openAgain(plan.cordon, { ...lost, spec: { ...lost.spec, docs: plan.spec.docs } });
+    const { capabilities, patient } = effects().isolateCapabilities;
+    const changed = (['capabilities', 'patient'] as const).some(
+      (list) => lost.granted[list].join() !== { capabilities, patient }[list].join(),
+    );
+    if (changed) this.isolate.setCapabilities(effects().isolateCapabilities);
+  }
+
+  #recall(records = this.#powers.records()): Rebuilt | undefined {
+    this.#asleep = false;
+    const rebuilt = this.#life.recall(records);
+    for (const call of rebuilt?.calls.values() ?? []) call.counted = true;
+    return rebuilt;
+  }
+
+  /** Resolves when no lost isolate is being made again, and what its calls ask of people has been asked again. */
+  async caughtUp(): Promise<void> {
+    if (this.#again === undefined) return;
+    await this.#again.promise;
+    // A call comes to its question by steps that wait for nothing but each other.
+    await setImmediate();
+  }
+
+  #replayed(problem: string | null): void {
+    if (problem !== null) this.diverged(problem);
+    else {
+      this.#attempts = 0;
+      this.#life.caughtUp();
+      this.#powers.cells().timeAgain();
+    }
+    this.#endAgain();
+  }
+
+  #endAgain(): void {
+    this.#again?.resolve();
+    this.#again = undefined;
+  }
+
+  /** What an earlier daemon knew of the isolate, which sleeps until it is needed; undefined where there was none. */
+  recall(records: readonly JournalRecord[]): Rebuilt | undefined {
+    const rebuilt = this.#life.recall(records);
+    this.stateful = (rebuilt?.entries.length ?? 0) > 0;
+    this.#asleep = rebuilt !== undefined;
+    this.#life.letGo();
+    return rebuilt;
+  }
+
+  /** An earlier daemon's isolate cannot be made again. */
+  refuse(why: string): void {
+    this.#lostState('SESSION_LOST', `The daemon was restarted, and the session cannot be made again: ${why}.`);
+  }
+
+  /** The session begins anew: nothing of the isolate is needed any more. */
+  drop(): void {
+    this.isolate.drop('The session was reset.');
+    this.#powers.forget();
+    this.#life.forget();
+    this.#asleep = false;
+    this.#endAgain();
+    this.stateful = false;
+    this.#loss = undefined;
+  }
+
+  #lost(loss: IsolateLoss): void {
+    const cells = this.#powers.cells();
+    const execution = cells.running;
+    const code = lossCode(loss, execution, (running) => cells.usedMs(running));
+    if (code === 'SECURITY_VIOLATION') {
+      this.#lostState(code, loss.message);
+      this.#powers.violated(loss.message);
+      return;
+    }
+    if (this.#life.replaying && !this.#mayTryAgain(loss, execution)) {
+      this.#lostState(code, `${loss.message} It was lost while it was made again.`);
+      return;
+    }
+    const blamed = loss.culprit && !this.#mayHaveBeenKilled(code, execution) ? execution : undefined;
+    if (blamed === undefined) this.#powers.unsay();
+    const problem = this.#makeAgain(code, blamed && this.#cutAway(blamed.cell));
+    if (problem !== null) this.#lostState(code, this.stateful ? `${loss.message} ${problem}` : loss.message);
+    else if (blamed === undefined) cells.goOn();
+    else cells.finish({ status: 'error', error: plainError(code, loss.message, { stateLost: false }) });
+  }
+
+  /** Whether an isolate that was lost while it was made again is worth another attempt. */
+  #mayTryAgain({ by, culprit }: IsolateLoss, execution: Execution | undefined): boolean {
+    // A cell that is to blame is cut away, and what was before it has been survived once.
+    if (culprit && execution !== undefined && this.#life.brings(execution.cell)) return true;
+    this.#attempts += 1;
+    if (this.#attempts > 1) this.isolate.quarantine();
+    return by === 'host' && this.#attempts < ATTEMPTS_MAX;
+  }
+
+  /**
+   * Whether the host of the cell may have died of something else. Whatever kills hosts may kill the one as well that the cell was to
+   * go on in, so it takes three of them.
+   */
+  #mayHaveBeenKilled(code: FaultCode, execution: Execution | undefined): boolean {
+    if (code !== 'HOST_CRASHED' || execution === undefined) return false;
+    const { cell } = execution;
+    const { entries } = this.#life;
+    const before = this.#crashed.cell === cell ? this.#crashed : { cell, entries, times: 0, allTimes: 0 };
+    const times = entries > before.entries ? 1 : before.times + 1;
+    this.#crashed = { cell, entries, times, allTimes: before.allTimes + 1 };
+    return times < CRASHES_MAX && before.allTimes < CRASHES_IN_ALL_MAX;
+  }
+
+  /**
+   * The cell is as if it had never begun. That is committed together with its end, which follows in this turn: a daemon that dies
+   * between the two would not know the execution any more, and whoever asks for it again would have all of it done twice.
+   *
+   * @returns the records of the journal with it
+   */
+  #cutAway(cell: number): readonly JournalRecord[] {
+    this.#powers.flush();
+    const records = this.#powers.records();
+    return [...records, this.#life.cut(cell)];
+  }
+
+  /** Makes the isolate again from what the journal has of it now, or answers why that cannot be done. */
+  #makeAgain(code: FaultCode | null, records?: readonly JournalRecord[]): string | null {
+    const { audit, effects, cells, sessionId } = this.#powers;
+    cells().isolateGone();
+    const rebuilt = this.#recall(records);
+    if (rebuilt?.torn !== undefined) return `It cannot be made again: ${rebuilt.torn}.`;
+    effects().endForgotten();
+    if (code !== null) audit.note('session.recovered', { sessionId, code, entries: rebuilt?.entries.length ?? 0 });
+    this.open();
+    return null;
+  }
+
+  // --- taken back ----------------------------------------------------------------------------------------------------
+
+  /** The session is as it was before the cell, which has failed; false where it cannot be. */
+  rollBack(cell: number): boolean {
+    const { ran, tornBefore } = this.#life.latestRun(cell);
+    if (tornBefore !== undefined) return false;
+    if (!ran) return true;
+    const cut = this.#cutAway(cell);
+    this.isolate.drop('The session was taken back to before its last cell.');
+    this.#makeAgain(null, cut);
+    return true;
+  }
+
+  /** The session is as it was at the mark. Fails with INVALID_PARAMS where there is none, SESSION_LOST where it cannot be. */
+  async returnTo(name: string): Promise<void> {
+    if (!this.marks.some((mark) => mark.name === name))
+      throw new Fault(
+        'INVALID_PARAMS',
+        `The session has no checkpoint ${JSON.stringify(name)}; checkpoint.list names those it has.`,
+        { name },
+      );
+    this.#life.returnTo(name);
+    this.isolate.drop('The session was taken back to a checkpoint.');
+    const problem = this.#makeAgain(null);
+    if (problem !== null) this.#lostState('SESSION_LOST', problem);
+    await this.caughtUp();
+    const loss = this.takeLoss();
+    if (loss !== undefined) throw new Fault('SESSION_LOST', loss);
+  }
+
+  /** The places that the session can be taken back to, oldest first. */
+  get marks(): readonly MarkRecord[] {
+    return this.#life.marks;
+  }
+
+  /** Why the state of now could not be had again. */
+  get torn(): string | undefined {
+    return this.#life.torn;
+  }
+
+  /** Resolves when the isolate has told everything that it has lived through. */
+  async settled(): Promise<void> {
+    await this.isolate.ask({ about: 'pending' });
+  }
+
+  // --- hibernation ---------------------------------------------------------------------------------------------------
+
+  /**
+   * Gives the isolate up where it has nothing to do but wait: it is made again when it is next needed. False where it may still do
+   * something by itself, or could not be made again.
+   */
+  async hibernate(): Promise<boolean> {
+    await this.caughtUp();
+    const { isOpen } = this.isolate;
+    if (!isOpen || !this.#mayHibernate) return !isOpen;
+    const { timers, entered } = await this.isolate.ask({ about: 'pending' });
+    if (timers > 0 || entered || !this.#mayHibernate || !this.isolate.isOpen) return false;
+    this.#powers.flush();
+    this.isolate.drop('The session has gone to sleep.');
+    this.#asleep = true;
+    return true;
+  }
+
+  get #mayHibernate(): boolean {
+    return (
+      this.#life.torn === undefined &&
+      !this.#life.replaying &&
+      !this.isolate.asked &&
+      this.#powers.cells().canWait &&
+      this.#powers.effects().onlyPatient
+    );
+  }
+
+  /** What the isolate held is gone, and its client is told. */
+  #lostState(code: FaultCode, message: string): void {
+    const { audit, cells, emit, forget, sessionId } = this.#powers;
+    const execution = cells().running;
+    const stateLost = this.stateful;
+    this.stateful = false;
+    forget();
+    this.#life.forget();
+    this.#asleep = false;
+    this.#endAgain();
+    cells().isolateGone();
+    if (execution === undefined && !stateLost) return;
+    const goesOn = code !== 'SECURITY_VIOLATION';
+    const told =
+      stateLost && goesOn ? `${message} Its variables are gone; the next cell runs in a fresh session.` : message;
+    audit.note('session.lost', { sessionId, code, message: told });
+    emit({ kind: 'session.lost', code, message: told });
+    // Nothing more is to run in a session that broke out; what waits in it ends with it.
+    if (!goesOn) cells().withdrawAll();
+    if (execution === undefined) this.#loss = told;
+    else cells().finish({ status: 'error', error: plainError(code, told, { stateLost }) });
+  }
+
+  /** What happens again is not what happened. */
+  diverged(problem: string): void {
+    this.isolate.drop('The session could not be made again.');
+    this.#lostState('REPLAY_DIVERGED', `The session could not be made again as it was: ${problem}.`);
+  }
+}

@@ -1,0 +1,17 @@
+import type { SessionLanguage } from '../session-language.ts';
+import { isComplete } from './is-complete.ts';
+import { readOutcome } from './outcome.ts';
+import { type CellLanguage, prepareCell, warmTypescript } from './prepare.ts';
+
+const ENGINE_ENTRY_MS = 1000;
+
+const languageOf = (language: CellLanguage): SessionLanguage => ({
+  engineEntryMs: ENGINE_ENTRY_MS,
+  warm: () => (language === 'typescript' ? warmTypescript() : undefined),
+  prepare: (source, options) => prepareCell(source, { language, ...options }),
+  readOutcome,
+  isComplete: (source) => isComplete(source, language),
+});
+
+export const JAVASCRIPT = languageOf('javascript');
+export const TYPESCRIPT = languageOf('typescript');

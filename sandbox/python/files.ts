@@ -1,0 +1,82 @@
+/** The files of the `pyodide` package as an isolate can run them. Nothing is downloaded: they are read from the package. */
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export interface PythonFiles {
+  /** Source of an expression: a `PythonEngine` of `guest/make-python.ts`. */
+  readonly engine: string;
+  readonly wasm: SharedArrayBuffer;
+  readonly library: SharedArrayBuffer;
+  readonly lock: string;
+  /** Python that defines the module `_pyrepl3`. */
+  readonly runner: string;
+  /** Of all that a snapshot depends on. */
+  readonly digest: string;
+}
+
+/** Names that the two scripts find in their environment instead of in the isolate's global object. */
+const ENVIRONMENT =
+  'read, load, readbuffer, os, console, WebAssembly, Atomics, FinalizationRegistry, WeakRef, SharedArrayBuffer, setTimeout, clearTimeout, TextDecoder, TextEncoder, URL, AbortController, performance, Date, crypto, globalThis, heapBytesMax';
+
+/** The loader copies a snapshot without growing the heap first, which fails where the snapshot is larger. */
+const COPY = 'return Module.HEAP8.set(t),l}';
+const GROW =
+  'if(t.length>Module.HEAP8.length){wasmMemory.grow((t.length-Module.HEAP8.length+65535)>>>16);updateMemoryViews()}';
+const HEAP_MAX = 'getHeapMax=()=>4294901760';
+
+const require = createRequire(import.meta.url);
+let files: PythonFiles | undefined;
+
+/** @throws Error where the package is not the version that this was written for */
+export function pythonFiles(): PythonFiles {
+  files ??= readFiles(dirname(require.resolve('pyodide/package.json')));
+  return files;
+}
+
+function readFiles(folder: string): PythonFiles {
+  const text = (name: string): string => readFileSync(join(folder, name), 'utf8');
+  const wasm = readFileSync(join(folder, 'pyodide.asm.wasm'));
+  const library = readFileSync(join(folder, 'python_stdlib.zip'));
+  const lock = text('pyodide-lock.json');
+  const module = readFileSync(fileURLToPath(new URL('./guest/runner.py', import.meta.url)), 'utf8');
+  const engine = engineSource(text('pyodide.asm.mjs'), text('pyodide.mjs'));
+  const runner = `import sys, types
+_module = types.ModuleType("_pyrepl3")
+exec(compile(${JSON.stringify(module)}, "<pyrepl3>", "exec"), _module.__dict__)
+sys.modules["_pyrepl3"] = _module
+del sys, types, _module
+`;
+  const digest = createHash('sha256');
+  for (const part of [wasm, library, lock, engine, runner]) digest.update(createHash('sha256').update(part).digest());
+  return { engine, wasm: shared(wasm), library: shared(library), lock, runner, digest: digest.digest('hex') };
+}
+
+function engineSource(main: string, loader: string): string {
+  const create = replaced(
+    replaced(
+      replaced(main, /export default _createPyodideModule;\s*$/, 'return _createPyodideModule;'),
+      COPY,
+      GROW + COPY,
+    ),
+    HEAP_MAX,
+    'getHeapMax=()=>heapBytesMax',
+  ).replaceAll('import.meta.url', '"file:///pyodide/pyodide.asm.mjs"');
+  const load = replaced(loader, /export\{(\w+) as loadPyodide,[\s\S]*$/, 'return $1;');
+  return `(({ ${ENVIRONMENT} }) => ({ create: (() => {${create}})(), load: (() => {${load}})() }))`;
+}
+
+function replaced(text: string, what: string | RegExp, by: string): string {
+  const changed = text.replace(what, by);
+  if (changed === text) throw new Error('The package pyodide is not the version that this was written for.');
+  return changed;
+}
+
+/** Memory that isolates can use without a copy of their own. */
+export function shared(bytes: Uint8Array): SharedArrayBuffer {
+  const buffer = new SharedArrayBuffer(bytes.byteLength);
+  new Uint8Array(buffer).set(bytes);
+  return buffer;
+}

@@ -1,0 +1,203 @@
+import type { GuestKernel } from '../../javascript/guest/kernel.ts';
+import type { GuestOutput, SendToHost } from '../../javascript/guest/output.ts';
+import type { PythonEnvironment } from './python-environment.ts';
+
+/**
+ * What the isolate is given before anything else runs in it. Buffers are shared by all isolates of a host, so that guest code must
+ * never come to hold one: it could change what later sessions are made of.
+ */
+export interface PythonAssets {
+  readonly wasm: SharedArrayBuffer;
+  readonly library: SharedArrayBuffer;
+  readonly lock: string;
+  readonly runner: string;
+  /** The state of CPython after its start; null where it is to be started, and its state written to `made`. */
+  readonly snapshot: SharedArrayBuffer | null;
+  readonly made: SharedArrayBuffer | null;
+  /** One byte: the host writes the number of a signal into it. */
+  readonly interrupt: SharedArrayBuffer;
+  /** The largest that CPython's own heap may become. */
+  readonly heapBytesMax: number;
+}
+
+/** What of the engine's own CPython needs, captured before the platform takes it away. */
+export type PythonEngine = (environment: Readonly<Record<string, unknown>>) => {
+  readonly create: unknown;
+  readonly load: (config: object) => Promise<Pyodide>;
+};
+
+interface Pyodide {
+  runPython(source: string, options?: object): unknown;
+  pyimport(name: string): RunnerModule;
+  setInterruptBuffer(buffer: Uint8Array): void;
+  makeMemorySnapshot(): Uint8Array;
+  readonly _api: { readonly config: { _loadSnapshot?: Uint8Array | undefined } };
+}
+
+type EnterPython = (operation: string, a?: unknown, b?: unknown) => string;
+
+interface RunnerModule {
+  connect(powers: object): void;
+  open_session(outputs: string, valueBytesMax: number, seed: string): void;
+  readonly enter: EnterPython;
+}
+
+export interface PythonParts {
+  readonly kernel: GuestKernel;
+  readonly send: SendToHost;
+  readonly output: GuestOutput;
+  /** The operations of the platform without Python. */
+  readonly platform: Readonly<Record<string, (a: unknown, b: unknown, c: unknown, rest: string[]) => string>>;
+}
+
+/**
+ * CPython as the language of an isolate: the operations that take the place of JavaScript's.
+ *
+ * I1: nothing of the host's is reachable from Python but the functions made here, which take and give primitives.
+ * I2: no two isolates share anything that either can write to.
+ * I3: once Python has failed for good, every operation says so to the host, which gives the isolate up.
+ */
+export function makePython(assets: PythonAssets, engine: PythonEngine, environment: PythonEnvironment) {
+  const global = globalThis as unknown as Record<string, unknown>;
+  const CapturedPromise = Promise;
+  const Bytes = Uint8Array;
+  const parse = JSON.parse;
+  const flag = new Bytes(assets.interrupt);
+
+  return ({ kernel, send, output, platform }: PythonParts) => {
+    let pyodide: Pyodide | undefined;
+    let runner: RunnerModule | undefined;
+    let enterPython: EnterPython | undefined;
+    let problem = 'Python has not started.';
+    let starting = true;
+    let woken = false;
+    let timer: unknown;
+
+    const start = async (): Promise<void> => {
+      const { create: createPyodideModule, load } = engine(environment(() => starting));
+      const { now } = Date;
+      const config = {
+        indexURL: '/pyodide/',
+        createPyodideModule,
+        lockFileContents: parse(assets.lock),
+        jsglobals: global,
+        checkAPIVersion: false,
+        enableRunUntilComplete: false,
+        env: {
+          HOME: '/home/pyodide',
+          PYTHONHASHSEED: '0',
+          PYTHONINSPECT: '1',
+          PYTHONDONTWRITEBYTECODE: '1',
+          TZ: 'UTC',
+        },
+        _makeSnapshot: true,
+        ...(assets.snapshot === null ? {} : { _loadSnapshot: new Bytes(assets.snapshot) }),
+      };
+      pyodide = await load(config);
+      // The loader keeps it where Python can reach it.
+      pyodide._api.config._loadSnapshot = undefined;
+      if (assets.snapshot === null) {
+        pyodide.runPython(assets.runner);
+        starting = false;
+        return;
+      }
+      runner = pyodide.pyimport('_pyrepl3');
+      enterPython = runner.enter;
+      runner.connect({
+        now,
+        write: (stream: unknown, text: unknown) => output.write(stream === 'stderr' ? 'stderr' : 'stdout', `${text}`),
+        done: (cell: number, text: unknown) => {
+          output.flush();
+          send('done', +cell, `${text}`);
+        },
+        wake,
+        timer: arm,
+      });
+      pyodide.setInterruptBuffer(flag);
+      starting = false;
+    };
+
+    /** Python runs on once what JavaScript is doing now is over. */
+    function wake(): void {
+      if (woken) return;
+      woken = true;
+      void CapturedPromise.resolve().then(() => {
+        woken = false;
+        python('drive');
+      });
+    }
+    function arm(delayMs: number): void {
+      if (timer !== undefined) kernel.stopTimer(TIMER);
+      timer = delayMs < 0 ? undefined : TIMER;
+      if (timer !== undefined) kernel.startTimer(TIMER, delayMs, false);
+    }
+    /** Above what JavaScript's own timers count up to. */
+    const TIMER = 2 ** 40;
+
+    function python(operation: string, a?: unknown, b?: unknown): string {
+      let answer = '';
+      try {
+        if (enterPython === undefined) throw new Error(problem);
+        answer = `${enterPython(operation, a, b)}`;
+      } catch (error) {
+        problem = `${error}`;
+        send('fatal', problem.length > 1000 ? problem.slice(-1000) : problem);
+      }
+      output.flush();
+      return answer;
+    }
+
+    function question(operation: string, argument?: unknown): string {
+      const answer = python(operation, argument);
+      if (answer[0] === '\0') throw new Error(answer.slice(1));
+      return answer;
+    }
+
+    return {
+      install(a: unknown, b: unknown, c: unknown, rest: string[]): string {
+        platform['install']?.(a, b, c, rest);
+        start().catch((error) => {
+          problem = `Python did not start: ${error?.stack ?? error}`;
+        });
+        return '';
+      },
+      snapshot(): string {
+        if (pyodide === undefined || assets.made === null) return problem;
+        const bytes = pyodide.makeMemorySnapshot();
+        new Bytes(assets.made).set(bytes);
+        return `${bytes.length}`;
+      },
+      open(a: unknown, b: unknown, c: unknown, rest: string[]): string {
+        platform['open']?.(a, b, c, rest);
+        const { outputs, valueBytesMax, seed } = parse(a as string);
+        try {
+          if (runner === undefined) throw new Error(problem);
+          runner.open_session(outputs.join(','), valueBytesMax, seed);
+        } catch (error) {
+          send('fatal', `${error}`);
+        }
+        return '';
+      },
+      run(a: unknown, _b: unknown, c: unknown, rest: string[]): string {
+        flag[0] = 0;
+        output.begin(c as number);
+        return python('run', a, rest[1]);
+      },
+      timer(a: unknown, b: unknown, c: unknown, rest: string[]): string {
+        if (a !== TIMER) return platform['timer']?.(a, b, c, rest) ?? '';
+        timer = undefined;
+        return python('fired');
+      },
+      collect: () => '',
+      abandon: () => python('abandon'),
+      list: () => question('list'),
+      names: () => question('names'),
+      get: (a: unknown) => question('get', a),
+      set: (a: unknown) => question('set', a),
+      delete: (a: unknown) => question('delete', a),
+      complete: (a: unknown) => question('complete', a),
+      inspect: (a: unknown) => question('inspect', a),
+      isComplete: (a: unknown) => question('isComplete', a),
+    };
+  };
+}

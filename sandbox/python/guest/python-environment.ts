@@ -1,0 +1,95 @@
+import type { PythonAssets } from './make-python.ts';
+
+/** @param starting whether CPython is still being started, in an isolate for which the host keeps no timers yet */
+export type PythonEnvironment = (starting: () => boolean) => Record<string, unknown>;
+
+/**
+ * What the scripts of the loader find in place of the isolate's global object: the shell that they can start in, and what of the
+ * engine the platform takes away from guest code. Made before that happens; asked for its names after the platform is there.
+ */
+export function makeEnvironment(assets: PythonAssets): PythonEnvironment {
+  const global = globalThis as unknown as Record<string, unknown>;
+  const { create, assign } = Object;
+  const CapturedPromise = Promise;
+  const Bytes = Uint8Array;
+  const fromCharCode = String.fromCharCode;
+  const { Module, Instance } = global['WebAssembly'] as {
+    Module: new (bytes: unknown) => object;
+    Instance: new (module: object, imports: unknown) => object;
+  };
+
+  // Compiling in the background would outlast the entry.
+  const webAssembly = assign(create(global['WebAssembly'] as object), {
+    compile: async (bytes: unknown) => new Module(bytes),
+    instantiate: async (source: object, imports: unknown) => {
+      if (source instanceof Module) return new Instance(source, imports);
+      const module = new Module(source);
+      return { module, instance: new Instance(module, imports) };
+    },
+  });
+  const atomics = assign(create(global['Atomics'] as object), {
+    wait(): never {
+      throw new TypeError('Waiting would hold up a thread of the host.');
+    },
+  });
+  const nothing = (): void => undefined;
+  // What garbage collection does cannot be replayed.
+  class NoRegistry {
+    readonly register = nothing;
+    readonly unregister = nothing;
+  }
+  class StrongRef {
+    readonly deref: () => unknown;
+    constructor(target: unknown) {
+      this.deref = () => target;
+    }
+  }
+  const quiet = { log: nothing, warn: nothing, error: nothing, info: nothing, debug: nothing, trace: nothing };
+
+  return (starting) => {
+    const {
+      setTimeout,
+      clearTimeout,
+      TextDecoder,
+      TextEncoder,
+      URL,
+      AbortController,
+      performance,
+      Date,
+      crypto,
+      btoa,
+    } = globalThis;
+    const shell = {
+      read: () => assets.lock,
+      load(): never {
+        throw new Error('An isolate loads nothing.');
+      },
+      readbuffer: (file: string) => new Bytes(file.endsWith('.wasm') ? assets.wasm : assets.library),
+      os: {
+        /** How the loader asks a shell for random bytes: `head -c16 /dev/urandom | base64`. */
+        system(_: string, [, command]: [string, string]): string {
+          const bytes = crypto.getRandomValues(new Bytes(Number(/-c(\d+)/.exec(command)?.[1] ?? 0)));
+          let text = '';
+          for (const byte of bytes) text += fromCharCode(byte);
+          return btoa(text);
+        },
+      },
+    };
+    const names = {
+      ...shell,
+      console: quiet,
+      WebAssembly: webAssembly,
+      Atomics: atomics,
+      FinalizationRegistry: NoRegistry,
+      WeakRef: StrongRef,
+      SharedArrayBuffer: assets.interrupt.constructor,
+      setTimeout(callback: () => void, delayMs: number): unknown {
+        if (!starting()) return setTimeout(callback, delayMs);
+        void CapturedPromise.resolve().then(callback);
+        return 0;
+      },
+      ...{ clearTimeout, TextDecoder, TextEncoder, URL, AbortController, performance, Date, crypto },
+    };
+    return { ...names, heapBytesMax: assets.heapBytesMax, globalThis: assign(create(global), names) };
+  };
+}

@@ -1,0 +1,14 @@
+import type { SessionLanguage } from '../session-language.ts';
+import { readPythonOutcome } from './outcome.ts';
+import { preparePython } from './prepare.ts';
+
+/** An interpreter takes longer than the engine itself, on a busy machine most of all; what ends it is the watch on its CPU time. */
+const ENGINE_ENTRY_MS = 5000;
+
+export const PYTHON: SessionLanguage = {
+  engineEntryMs: ENGINE_ENTRY_MS,
+  warm: () => undefined,
+  prepare: preparePython,
+  readOutcome: readPythonOutcome,
+  isComplete: (source, enter) => enter('isComplete', source),
+};

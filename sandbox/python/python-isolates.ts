@@ -1,0 +1,62 @@
+/** Makes the isolates of a host whose cordon is Python's. */
+import { setFlagsFromString } from 'node:v8';
+import { Isolate } from '../isolate.ts';
+import type { IsolateSpec, PlatformSpec } from '../protocol.ts';
+import { pythonFiles } from './files.ts';
+import { pythonPrelude } from './prelude.ts';
+import { makeSnapshot, readSnapshot, sharedSnapshot } from './snapshot.ts';
+
+const MIB = 1024 * 1024;
+const WASM_PAGE = 65_536;
+/** What the engine's own side of CPython takes of the isolate's JavaScript heap: its scripts, and the standard library in memory. */
+const ENGINE_HEAP_MIB = 64;
+/** On a busy machine an isolate is long in the making, and none is given up for that. */
+const INSTALL_MS = 60_000;
+
+export class PythonIsolates {
+  readonly #snapshot: SharedArrayBuffer;
+
+  private constructor(snapshot: SharedArrayBuffer) {
+    this.#snapshot = snapshot;
+  }
+
+  /**
+   * @param folder where the daemon keeps snapshots; where it has none yet, CPython is started in this process
+   * @param heapMiB the most that one isolate may use
+   * @param cold told where there is no snapshot
+   */
+  static async load(folder: string | undefined, heapMiB: number, cold: () => void): Promise<PythonIsolates> {
+    let snapshot = folder === undefined ? undefined : readSnapshot(folder);
+    if (snapshot === undefined) {
+      cold();
+      snapshot = await makeSnapshot();
+    }
+    const isolates = new PythonIsolates(sharedSnapshot(snapshot));
+    // Guest code can reach the memory itself through the loader's own module, past what CPython asks before it grows.
+    setFlagsFromString(`--wasm-max-mem-pages=${Math.ceil(isolates.#heapBytesMax(heapMiB) / WASM_PAGE)}`);
+    return isolates;
+  }
+
+  /** What CPython itself takes is not the session's. */
+  #heapBytesMax(heapMiB: number): number {
+    return Math.ceil((this.#snapshot.byteLength + heapMiB * MIB) / WASM_PAGE) * WASM_PAGE;
+  }
+
+  /** An isolate with CPython in it; what is entered next waits until that is done. */
+  make({
+    heapMiB,
+    platform,
+    capabilities,
+  }: {
+    heapMiB: number;
+    platform: PlatformSpec;
+    capabilities: IsolateSpec['capabilities'];
+  }): Isolate {
+    const { wasm, library, lock, runner } = pythonFiles();
+    const heapBytesMax = this.#heapBytesMax(heapMiB);
+    const assets = { wasm, library, lock, runner, snapshot: this.#snapshot, made: null, heapBytesMax };
+    const isolate = new Isolate(heapMiB + ENGINE_HEAP_MIB, pythonPrelude(), assets);
+    void isolate.enter(INSTALL_MS, ['install', 0, '', JSON.stringify({ platform, capabilities })]);
+    return isolate;
+  }
+}

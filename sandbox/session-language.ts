@@ -1,0 +1,19 @@
+/** What of a session in a host depends on its language. */
+import type { Preparation } from './javascript/prepare.ts';
+import type { CellSource } from './javascript/stack.ts';
+import type { CellOutcome } from './protocol.ts';
+
+export interface SessionLanguage {
+  /** How long an entry of the engine's own may take. */
+  readonly engineEntryMs: number;
+  /** Settles when what cells are prepared with is loaded; undefined where there is nothing to load. */
+  warm(): Promise<unknown> | undefined;
+  prepare(
+    source: string,
+    options: { readonly cellName: string; readonly constants: ReadonlySet<string> },
+  ): Preparation | Promise<Preparation>;
+  /** @param text what the guest side says of a cell's end, or anything at all */
+  readOutcome(text: string, cellSource: (cell: number) => CellSource | undefined): CellOutcome;
+  /** @param enter asks the guest side, where only that knows */
+  isComplete(source: string, enter: (operation: string, argument: string) => Promise<string>): string | Promise<string>;
+}
