@@ -12,7 +12,7 @@ export class InputCapability extends Capability<'input', [] | [string]> {
   override readonly name = 'input';
   override readonly summary = "Asks the session's client for a line of text and waits for the answer.";
   override readonly signature = 'declare function input(prompt?: string): Promise<string | null>;';
-  override readonly stub = 'async def input(prompt: str = "") -> str | None: ...';
+  override readonly stub = 'async def input(prompt: str = "") -> str: ...';
   override readonly idempotent = false;
   override readonly readOnly = true;
   override readonly patient = true;

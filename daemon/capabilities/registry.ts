@@ -40,7 +40,7 @@ const FEATURES = {
     'display',
     'Shows a value, or a MIME bundle, to the client.',
     'declare function display(value: unknown): void;',
-    'def display(value: object) -> None: ...',
+    'def display(*values: object) -> None: ...',
   ),
   log: output(
     'log',

@@ -34,7 +34,7 @@ export class SleepCapability extends Capability<'sleep', [number]> {
   override readonly signature =
     `/** Milliseconds, or a text such as '90s', '15m' or '3d'. Fails with CAPABILITY_DENIED beyond what the level allows. */
 declare function sleep(time: number | string): Promise<void>;`;
-  override readonly stub = 'async def sleep(time: float | str) -> None: ...';
+  override readonly stub = 'async def sleep(seconds: float | str) -> None: ...';
   override readonly idempotent = true;
   override readonly readOnly = true;
   override readonly patient = true;

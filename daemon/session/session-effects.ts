@@ -148,10 +148,10 @@ export class SessionEffects {
       capabilities: effects.map(({ capability }) => capability.name),
       // A cell's wall clock stands still while a person is asked.
       patient: effects.filter((effect) => this.#isPatient(effect)).map(({ capability }) => capability.name),
-      docs: effects.map(({ capability: { name, summary, signature, globals } }) => ({
+      docs: effects.map(({ capability: { name, summary, signature, stub, globals } }) => ({
         name,
         summary,
-        signature,
+        signature: this.#session.language === 'python' ? stub : signature,
         globals,
       })),
     };

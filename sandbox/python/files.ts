@@ -11,7 +11,7 @@ export interface PythonFiles {
   readonly wasm: SharedArrayBuffer;
   readonly library: SharedArrayBuffer;
   readonly lock: string;
-  /** Python that defines the module `_pyrepl3`. */
+  /** Python that defines the modules of `guest/runner/`. */
   readonly runner: string;
   /** Of all that a snapshot depends on. */
   readonly digest: string;
@@ -20,6 +20,24 @@ export interface PythonFiles {
 /** Names that the two scripts find in their environment instead of in the isolate's global object. */
 const ENVIRONMENT =
   'read, load, readbuffer, os, console, WebAssembly, Atomics, FinalizationRegistry, WeakRef, SharedArrayBuffer, setTimeout, clearTimeout, TextDecoder, TextEncoder, URL, AbortController, performance, Date, crypto, globalThis, heapBytesMax';
+
+/** In the order in which they import each other. */
+const RUNNER_PARTS = [
+  'state',
+  'faults',
+  'reports',
+  'holds',
+  'loop',
+  'streams',
+  'calls',
+  'capabilities',
+  'web',
+  'display',
+  'grants',
+  'cells',
+  'questions',
+  'entry',
+];
 
 /** The loader copies a snapshot without growing the heap first, which fails where the snapshot is larger. */
 const COPY = 'return Module.HEAP8.set(t),l}';
@@ -41,17 +59,26 @@ function readFiles(folder: string): PythonFiles {
   const wasm = readFileSync(join(folder, 'pyodide.asm.wasm'));
   const library = readFileSync(join(folder, 'python_stdlib.zip'));
   const lock = text('pyodide-lock.json');
-  const module = readFileSync(fileURLToPath(new URL('./guest/runner.py', import.meta.url)), 'utf8');
   const engine = engineSource(text('pyodide.asm.mjs'), text('pyodide.mjs'));
-  const runner = `import sys, types
-_module = types.ModuleType("_pyrepl3")
-exec(compile(${JSON.stringify(module)}, "<pyrepl3>", "exec"), _module.__dict__)
-sys.modules["_pyrepl3"] = _module
-del sys, types, _module
-`;
+  const runner = runnerSource();
   const digest = createHash('sha256');
   for (const part of [wasm, library, lock, engine, runner]) digest.update(createHash('sha256').update(part).digest());
   return { engine, wasm: shared(wasm), library: shared(library), lock, runner, digest: digest.digest('hex') };
+}
+
+/** What runs cells inside, as one text that puts its parts in place, each under the name that the others import it by. */
+function runnerSource(): string {
+  const parts = RUNNER_PARTS.map((name) => {
+    const source = readFileSync(fileURLToPath(new URL(`./guest/runner/${name}.py`, import.meta.url)), 'utf8');
+    return `_add(${JSON.stringify(name)}, ${JSON.stringify(source)})\n`;
+  });
+  return `import sys, types
+sys.modules["_pyrepl3"] = types.ModuleType("_pyrepl3")
+def _add(name, source):
+    module = sys.modules[f"_pyrepl3.{name}"] = types.ModuleType(f"_pyrepl3.{name}")
+    exec(compile(source, f"<pyrepl3.{name}>", "exec"), module.__dict__)
+${parts.join('')}del sys, types, _add
+`;
 }
 
 function engineSource(main: string, loader: string): string {

@@ -5,7 +5,7 @@ import { CALL_FAULTS, type CellOutcome, type GuestErrorReport } from '../protoco
 const TEXT_MAX = 16_384;
 const DEPTH_MAX = 4;
 
-/** @param text JSON made by `guest/runner.py`, or anything at all */
+/** @param text JSON made by `guest/runner/reports.py`, or anything at all */
 export const readPythonOutcome = (text: string): CellOutcome => readReport(text, (error) => readError(error, 0));
 
 function readError(error: Loose, depth: number): GuestErrorReport {

@@ -29,13 +29,19 @@ export type Answer = (name: string, args: unknown[]) => unknown;
 
 /** A session in a real isolate whose capabilities this test carries out. */
 export class CapabilitySession {
-  readonly host = new Hosted();
+  readonly host: Hosted;
   readonly calls: (readonly [name: string, ...args: unknown[]])[] = [];
   readonly #isolate = 'session';
   readonly #answer: Answer;
   #heard = 0;
 
-  constructor(capabilities: readonly string[], answer: Answer, docs: readonly CapabilityDoc[] = []) {
+  constructor(
+    capabilities: readonly string[],
+    answer: Answer,
+    docs: readonly CapabilityDoc[] = [],
+    host: Hosted = new Hosted(),
+  ) {
+    this.host = host;
     this.#answer = answer;
     this.host.onSaid = () => this.#look();
     this.host.open(this.#isolate, {

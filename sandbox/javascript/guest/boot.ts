@@ -1,5 +1,5 @@
 import type { captureBuiltins } from './builtins.ts';
-import type { makeCapabilityCalls } from './capability-calls.ts';
+import type { CapabilityCalls, makeCapabilityCalls } from './capability-calls.ts';
 import type { makeConsole } from './console.ts';
 import type { makeDescribeError } from './describe-error.ts';
 import type { makeDisplay } from './display.ts';
@@ -79,6 +79,7 @@ export type LanguageOperations = (parts: {
   readonly kernel: GuestKernel;
   readonly send: SendToHost;
   readonly output: GuestOutput;
+  readonly calls: CapabilityCalls;
   readonly platform: Operations;
 }) => Operations;
 
@@ -254,7 +255,7 @@ export function boot(
     return '';
   }
   if (language !== undefined)
-    Object.assign(operations, language({ kernel, send, output, platform: { ...operations } }));
+    Object.assign(operations, language({ kernel, send, output, calls, platform: { ...operations } }));
   return (operation, nowMs, entropy, a, b, c, ...rest) => {
     if (nowMs > 0) liveClock.begin();
     if (nowMs > clock.nowMs) clock.nowMs = nowMs;

@@ -19,6 +19,14 @@ export interface CapabilityCalls {
     done: (answer: unknown) => void,
     failed: (error: unknown) => void,
   ): void;
+  /**
+   * The same for another language than JavaScript, which has arguments and answer as JSON.
+   * @param place where in the user's code the call stands, as V8 writes stacks
+   * @param take told how it ended; never throws
+   * @returns the number of the call
+   * @throws RangeError where too much waits already, and the fault of a call that is not granted
+   */
+  exchange(name: string, argsJson: string, place: string, take: (ok: boolean, json: string) => void): number;
   /** An argument that is JSON text already. */
   encoded(json: string): object;
   /** The JSON of a value; `what` names it where it has none. @throws TypeError or RangeError */
@@ -75,10 +83,8 @@ export function makeCapabilityCalls(
   interface Waiting {
     readonly name: string;
     readonly size: number;
-    readonly done: (answer: unknown) => void;
-    readonly failed: (error: unknown) => void;
-    /** Made where the call stands, so that its failure has the stack of the code that called. */
-    readonly site: Error;
+    /** Never throws. */
+    readonly take: (ok: boolean, json: string) => void;
   }
   const waiting = new Map<number, Waiting>();
   const faults = new WeakMap<object, { code: string; capability: string }>();
@@ -171,32 +177,63 @@ export function makeCapabilityCalls(
     return typeof stack === 'string' ? stack : '';
   }
 
-  /** What keeps a call from being sent, or the text of its arguments. */
-  function prepare(name: string, args: ArrayLike<unknown>): { argsJson: string } | { denied: Error } {
-    if (!SetHas(granted, name)) {
-      if (!SetHas(refused, name)) send('denied', name);
-      SetAdd(refused, name);
-      return {
-        denied: fault(name, 'CAPABILITY_DENIED', 'CapabilityDenied', `${name} is no longer granted to this session.`),
-      };
-    }
+  /** What keeps a call of this name from being made now, or undefined. */
+  function denial(name: string): Error | undefined {
+    if (SetHas(granted, name)) return undefined;
+    if (!SetHas(refused, name)) send('denied', name);
+    SetAdd(refused, name);
+    return fault(name, 'CAPABILITY_DENIED', 'CapabilityDenied', `${name} is no longer granted to this session.`);
+  }
+  function refuseCount(): void {
     if (mapSize(waiting) >= limits.pendingCallsMax())
       throw new CapturedRangeError(
         `Too many calls are waiting for an answer: at most ${limits.pendingCallsMax()} at once.`,
       );
-    const argsJson = encodeArguments(name, args);
+  }
+  function refuseSize(argsJson: string): void {
     if (waitingSize + argsJson.length > limits.waitingMax)
       throw new CapturedRangeError(
         `The calls that wait for an answer carry too much data: at most ${limits.waitingMax} characters together.`,
       );
+  }
+  /** What keeps a call from being sent, or the text of its arguments. */
+  function prepare(name: string, args: ArrayLike<unknown>): { argsJson: string } | { denied: Error } {
+    const denied = denial(name);
+    if (denied !== undefined) return { denied };
+    refuseCount();
+    const argsJson = encodeArguments(name, args);
+    refuseSize(argsJson);
     return { argsJson };
   }
-  function start(name: string, argsJson: string, done: Waiting['done'], failed: Waiting['failed']): void {
+  function start(name: string, argsJson: string, place: string, take: Waiting['take']): number {
     const id = ++calls;
     waitingSize += argsJson.length;
-    MapSet(waiting, id, { name, size: argsJson.length, done, failed, site: new CapturedError() });
-    if (SetHas(patient, name)) send('call', id, name, argsJson, stackText());
+    MapSet(waiting, id, { name, size: argsJson.length, take });
+    if (SetHas(patient, name)) send('call', id, name, argsJson, place);
     else send('call', id, name, argsJson);
+    return id;
+  }
+  function startHere(
+    name: string,
+    argsJson: string,
+    done: (answer: unknown) => void,
+    failed: (error: unknown) => void,
+  ): void {
+    // Made where the call stands, so that its failure has the stack of the code that called.
+    const site = new CapturedError();
+    const take = (ok: boolean, json: string): void => {
+      try {
+        const value = parse(json);
+        if (ok) done(value);
+        else {
+          const details = hasOwn(value, 'details') ? value.details : undefined;
+          failed(fault(name, value.code, value.name, value.message, details, site));
+        }
+      } catch {
+        failed(unreadable(name, site));
+      }
+    };
+    start(name, argsJson, SetHas(patient, name) ? stackText() : '', take);
   }
   const setOf = (names: readonly string[]): Set<string> => {
     const set = new CapturedSet<string>();
@@ -218,7 +255,7 @@ export function makeCapabilityCalls(
       return new CapturedPromise((resolve, reject) => {
         if ('denied' in prepared) reject(prepared.denied);
         else
-          start(
+          startHere(
             name,
             prepared.argsJson,
             convert === undefined ? resolve : (answer) => resolve(convert(answer)),
@@ -235,7 +272,16 @@ export function makeCapabilityCalls(
         return;
       }
       if ('denied' in prepared) failed(prepared.denied);
-      else start(name, prepared.argsJson, done, failed);
+      else startHere(name, prepared.argsJson, done, failed);
+    },
+    exchange(name, argsJson, place, take) {
+      const denied = denial(name);
+      if (denied !== undefined) throw denied;
+      refuseCount();
+      if (argsJson.length > limits.argumentsMax)
+        throw new CapturedRangeError(`The arguments of ${name}() are longer than ${limits.argumentsMax} characters.`);
+      refuseSize(argsJson);
+      return start(name, argsJson, place, take);
     },
     encoded: (json) => new Encoded(json),
     json(value, what) {
@@ -249,25 +295,8 @@ export function makeCapabilityCalls(
       const entry = MapGet(waiting, id);
       if (entry === undefined) return false;
       MapDelete(waiting, id);
-      const { name, size, done, failed, site } = entry;
-      waitingSize -= size;
-      try {
-        const value = parse(json);
-        if (ok) done(value);
-        else
-          failed(
-            fault(
-              name,
-              value.code,
-              value.name,
-              value.message,
-              hasOwn(value, 'details') ? value.details : undefined,
-              site,
-            ),
-          );
-      } catch {
-        failed(unreadable(name, site));
-      }
+      waitingSize -= entry.size;
+      entry.take(ok, json);
       return true;
     },
     faultOf(error) {

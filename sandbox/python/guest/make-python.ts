@@ -1,3 +1,4 @@
+import type { CapabilityCalls } from '../../javascript/guest/capability-calls.ts';
 import type { GuestKernel } from '../../javascript/guest/kernel.ts';
 import type { GuestOutput, SendToHost } from '../../javascript/guest/output.ts';
 import type { PythonEnvironment } from './python-environment.ts';
@@ -34,18 +35,24 @@ interface Pyodide {
   readonly _api: { readonly config: { _loadSnapshot?: Uint8Array | undefined } };
 }
 
-type EnterPython = (operation: string, a?: unknown, b?: unknown) => string;
+/** May be held up in the middle, without a thread: what it runs then goes on in a later entry. */
+interface EnterPython {
+  callPromising(operation: string, a?: unknown, b?: unknown): Promise<void>;
+}
+type AskPython = (operation: string, a?: unknown, b?: unknown) => string;
 
 interface RunnerModule {
   connect(powers: object): void;
   open_session(outputs: string, valueBytesMax: number, seed: string): void;
   readonly enter: EnterPython;
+  readonly ask: AskPython;
 }
 
 export interface PythonParts {
   readonly kernel: GuestKernel;
   readonly send: SendToHost;
   readonly output: GuestOutput;
+  readonly calls: CapabilityCalls;
   /** The operations of the platform without Python. */
   readonly platform: Readonly<Record<string, (a: unknown, b: unknown, c: unknown, rest: string[]) => string>>;
 }
@@ -61,13 +68,14 @@ export function makePython(assets: PythonAssets, engine: PythonEngine, environme
   const global = globalThis as unknown as Record<string, unknown>;
   const CapturedPromise = Promise;
   const Bytes = Uint8Array;
-  const parse = JSON.parse;
+  const { parse, stringify } = JSON;
   const flag = new Bytes(assets.interrupt);
 
-  return ({ kernel, send, output, platform }: PythonParts) => {
+  return ({ kernel, send, output, calls, platform }: PythonParts) => {
     let pyodide: Pyodide | undefined;
     let runner: RunnerModule | undefined;
     let enterPython: EnterPython | undefined;
+    let askPython: AskPython | undefined;
     let problem = 'Python has not started.';
     let starting = true;
     let woken = false;
@@ -101,18 +109,10 @@ export function makePython(assets: PythonAssets, engine: PythonEngine, environme
         starting = false;
         return;
       }
-      runner = pyodide.pyimport('_pyrepl3');
+      runner = pyodide.pyimport('_pyrepl3.entry');
       enterPython = runner.enter;
-      runner.connect({
-        now,
-        write: (stream: unknown, text: unknown) => output.write(stream === 'stderr' ? 'stderr' : 'stdout', `${text}`),
-        done: (cell: number, text: unknown) => {
-          output.flush();
-          send('done', +cell, `${text}`);
-        },
-        wake,
-        timer: arm,
-      });
+      askPython = runner.ask;
+      runner.connect({ now, wake, timer: arm, ...streams, ...waits });
       pyodide.setInterruptBuffer(flag);
       starting = false;
     };
@@ -133,24 +133,72 @@ export function makePython(assets: PythonAssets, engine: PythonEngine, environme
     }
     /** Above what JavaScript's own timers count up to. */
     const TIMER = 2 ** 40;
+    const PAUSE = TIMER + 1;
 
+    const streams = {
+      write: (stream: unknown, text: unknown) => output.write(stream === 'stderr' ? 'stderr' : 'stdout', `${text}`),
+      display(json: unknown): void {
+        output.flush();
+        const text = `${json}`;
+        if (output.charge(text.length)) send('display', text);
+      },
+      log(level: unknown, words: unknown): void {
+        output.flush();
+        const text = `${words}`;
+        if (output.charge(text.length)) send('log', `${level}`, text);
+      },
+      done(cell: number, text: unknown): void {
+        output.flush();
+        send('done', +cell, `${text}`);
+      },
+    };
+
+    const waits = {
+      /** The number of the call, or the fault of one that cannot be made, as JSON. */
+      call(name: unknown, argsJson: unknown, place: unknown): string {
+        try {
+          const call: number = calls.exchange(
+            `${name}`,
+            `${argsJson}`,
+            `${place}`,
+            (ok, json) => void python('settled', call, `${ok ? 1 : 0}${json}`),
+          );
+          return `${call}`;
+        } catch (error) {
+          const { code = 'INVALID_PARAMS', message } = error as { code?: string; message: string };
+          return stringify({ code, message });
+        }
+      },
+      /** Python is entered again after that time, or when it says that it waits no longer. */
+      pause: (ms: number): void => kernel.startTimer(PAUSE, +ms, false),
+      unpause: (): void => kernel.stopTimer(PAUSE),
+    };
+
+    function fail(error: unknown): void {
+      problem = `${error}`;
+      send('fatal', problem.length > 1000 ? problem.slice(-1000) : problem);
+    }
+    /** Whatever it leads to leaves by itself, in this entry or, where it is held up, in a later one. */
     function python(operation: string, a?: unknown, b?: unknown): string {
+      if (enterPython === undefined) fail(problem);
+      else enterPython.callPromising(operation, a, b).then(output.flush, fail);
+      return '';
+    }
+    function question(operation: string, a?: unknown, b?: unknown): string {
       let answer = '';
       try {
-        if (enterPython === undefined) throw new Error(problem);
-        answer = `${enterPython(operation, a, b)}`;
+        if (askPython === undefined) throw new Error(problem);
+        answer = `${askPython(operation, a, b)}`;
       } catch (error) {
-        problem = `${error}`;
-        send('fatal', problem.length > 1000 ? problem.slice(-1000) : problem);
+        fail(error);
       }
       output.flush();
-      return answer;
-    }
-
-    function question(operation: string, argument?: unknown): string {
-      const answer = python(operation, argument);
       if (answer[0] === '\0') throw new Error(answer.slice(1));
       return answer;
+    }
+    function grant(given: unknown, docs: unknown): void {
+      const refused = question('grant', given, docs);
+      if (refused !== '') send('refused', refused);
     }
 
     return {
@@ -173,8 +221,9 @@ export function makePython(assets: PythonAssets, engine: PythonEngine, environme
         try {
           if (runner === undefined) throw new Error(problem);
           runner.open_session(outputs.join(','), valueBytesMax, seed);
+          grant(a, b);
         } catch (error) {
-          send('fatal', `${error}`);
+          fail(error);
         }
         return '';
       },
@@ -184,9 +233,15 @@ export function makePython(assets: PythonAssets, engine: PythonEngine, environme
         return python('run', a, rest[1]);
       },
       timer(a: unknown, b: unknown, c: unknown, rest: string[]): string {
+        if (a === PAUSE) return python('paused');
         if (a !== TIMER) return platform['timer']?.(a, b, c, rest) ?? '';
         timer = undefined;
         return python('fired');
+      },
+      grant(a: unknown, b: unknown, c: unknown, rest: string[]): string {
+        platform['grant']?.(a, b, c, rest);
+        grant(a, b);
+        return '';
       },
       collect: () => '',
       abandon: () => python('abandon'),

@@ -43,8 +43,24 @@ const cells: [cells: string[], value: unknown][] = [
     [7, true],
   ],
   [['import asyncio\nawait asyncio.wait_for(asyncio.sleep(9), 0.001)'], 'TimeoutError: '],
-  [['import asyncio\nasyncio.run(asyncio.sleep(0))'], /^RuntimeError: asyncio.run\(\) cannot be called/],
-  [['import time\ntime.sleep(1)'], /^RuntimeError: time.sleep would hold up/],
+  [['import asyncio\nasyncio.run(asyncio.sleep(0.01, 8))'], 8],
+  [
+    ['import asyncio\nasync def f():\n  await asyncio.sleep(0.01)\n  return 1 / 0\nasyncio.run(f())'],
+    /^ZeroDivisionError/,
+  ],
+  [
+    [
+      'import asyncio\nl = asyncio.get_event_loop()\nl.run_until_complete(asyncio.gather(asyncio.sleep(0.01, 1), asyncio.sleep(0, 2)))',
+    ],
+    [1, 2],
+  ],
+  [
+    [
+      'import asyncio\nasync def f():\n  return asyncio.run(asyncio.sleep(0.001, 3)) + await asyncio.sleep(0, 1)\nawait f()',
+    ],
+    4,
+  ],
+  [['import time\ntime.sleep(0.01)\n9'], 9],
   [['1/0'], 'ZeroDivisionError: division by zero'],
   [['import sys\nsys.exit(3)'], 'SystemExit: 3'],
   [['import sys\nsys.exit()'], null],
@@ -75,7 +91,7 @@ for (const [sources, expected] of cells) {
   );
 }
 
-test('an error has the lines of the cells that led to it, and none of ours', async (t) => {
+test.serial('an error has the lines of the cells that led to it, and none of ours', async (t) => {
   host.open('traceback');
   const define = await host.run('traceback', 'def f(n):\n  return 1 / n');
   const call = await host.run('traceback', 'def g():\n  f(0)\n\ng()');
@@ -94,7 +110,7 @@ test('an error has the lines of the cells that led to it, and none of ours', asy
   t.is(frame, '  return 1 / n\n         ^');
 });
 
-test('a syntax error has its line and no stack', async (t) => {
+test.serial('a syntax error has its line and no stack', async (t) => {
   host.open('syntax');
   const outcome = await host.outcome('syntax', 'x = 1\nif x\n  y');
   t.is(outcome.status, 'error');
@@ -107,7 +123,7 @@ test('a syntax error has its line and no stack', async (t) => {
   t.is(outcome.error.frame, 'if x\n    ^');
 });
 
-test('what is printed comes as it is printed, to its stream, and is cut at the limit', async (t) => {
+test.serial('what is printed comes as it is printed, to its stream, and is cut at the limit', async (t) => {
   host.open('printing');
   const cell = host.start(
     'printing',
@@ -126,14 +142,14 @@ test('what is printed comes as it is printed, to its stream, and is cut at the l
   t.true(host.said.some((one) => one.kind === 'output.truncated' && one.cell === flood));
 });
 
-test('a session without the capability prints nothing', async (t) => {
+test.serial('a session without the capability prints nothing', async (t) => {
   host.open('silent', { outputs: [] });
   const cell = host.start('silent', 'print("out")\n1 / 0');
   await host.done(cell);
   t.false(host.said.some((one) => one.kind === 'output' && one.isolate === 'silent'));
 });
 
-test('JavaScript is the isolate it runs in, and no more of it than JavaScript sessions have', async (t) => {
+test.serial('JavaScript is the isolate it runs in, and no more of it than JavaScript sessions have', async (t) => {
   const run = session(t);
   t.is(await run('import js\njs.Math.max(1, 2)'), 2);
   for (const name of ['process', 'require', 'WebAssembly', 'SharedArrayBuffer', 'assets', 'read', 'readbuffer', 'os'])
@@ -145,11 +161,11 @@ test('JavaScript is the isolate it runs in, and no more of it than JavaScript se
   );
 });
 
-test('what Python can reach of its loader is bounded as it is itself, and can load nothing', async (t) => {
+test.serial('what Python can reach of its loader is bounded as it is itself, and can load nothing', async (t) => {
   const run = session(t);
   t.is(await run('import pyodide_js\nm = pyodide_js._module\nhasattr(m, "wasmMemory")'), false);
   t.is(
-    await run('import _pyrepl3\n_pyrepl3.host.write.constructor("return typeof process + typeof require")()'),
+    await run('display.__globals__["session"].host.write.constructor("return typeof process + typeof require")()'),
     'undefinedundefined',
   );
   t.regex(String(await run('import micropip')), /^ModuleNotFoundError/);
@@ -158,22 +174,28 @@ test('what Python can reach of its loader is bounded as it is itself, and can lo
   t.regex(String(await run('import numpy')), /^ModuleNotFoundError/);
 });
 
-test('what one session does to the files and the state that it was made of, no other one sees', async (t) => {
+test.serial('what one session does to the files and the state that it was made of, no other one sees', async (t) => {
   const run = session(t);
   t.is(await run(POISON), 'done');
   const next = session(t);
   t.is(await next('import colorsys, json\njson.dumps(colorsys.rgb_to_hsv(0, 0, 1)) and 6 * 7'), 42);
 });
 
-test('no memory that isolates share can be reached, but the byte by which a session itself is interrupted', async (t) => {
-  const run = session(t, { heapMiB: 128 });
-  await run(`import js, pyodide_js\njs.eval(${JSON.stringify(WALK)})`);
-  const [objects, shared] = (await run('js.walk(pyodide_js._module, pyodide_js._api, js.globalThis)').then((text) =>
-    JSON.parse(String(text)),
-  )) as [number, string[]];
-  t.true(objects > 10_000);
-  t.deepEqual(shared, ['module.Py_EmscriptenSignalBuffer.buffer', 'module.Py_EmscriptenSignalBuffer.buffer.__proto__']);
-});
+test.serial(
+  'no memory that isolates share can be reached, but the byte by which a session itself is interrupted',
+  async (t) => {
+    const run = session(t, { heapMiB: 128 });
+    await run(`import js, pyodide_js\njs.eval(${JSON.stringify(WALK)})`);
+    const [objects, shared] = (await run('js.walk(pyodide_js._module, pyodide_js._api, js.globalThis)').then((text) =>
+      JSON.parse(String(text)),
+    )) as [number, string[]];
+    t.true(objects > 10_000);
+    t.deepEqual(shared, [
+      'module.Py_EmscriptenSignalBuffer.buffer',
+      'module.Py_EmscriptenSignalBuffer.buffer.__proto__',
+    ]);
+  },
+);
 
 /** Goes through everything that can be reached from the loader and the global object, and names the shared buffers in it. */
 const WALK = `globalThis.walk = (module, api, global) => {
@@ -214,7 +236,7 @@ for path in sys.path:
             archive.write(bytes(size))
 "done"`;
 
-test('an exception of JavaScript has no line of ours', async (t) => {
+test.serial('an exception of JavaScript has no line of ours', async (t) => {
   host.open('js-error');
   const outcome = await host.outcome('js-error', 'import pyodide_js\npyodide_js._api.config.to_py()');
   t.is(outcome.status, 'error');
@@ -223,7 +245,7 @@ test('an exception of JavaScript has no line of ours', async (t) => {
   t.false(outcome.error.stack.includes('pyrepl3'), outcome.error.stack);
 });
 
-test('names are listed, read, set and deleted from outside', async (t) => {
+test.serial('names are listed, read, set and deleted from outside', async (t) => {
   host.open('names');
   await host.run('names', 'a = 1\ndef f(): pass\nclass C: pass\n_hidden = 2\n5');
   const ask = async (question: Parameters<HostedPython['ask']>[1]) => {
@@ -260,7 +282,7 @@ test('names are listed, read, set and deleted from outside', async (t) => {
   });
 });
 
-test('whether a cell is whole is what Python itself says', async (t) => {
+test.serial('whether a cell is whole is what Python itself says', async (t) => {
   host.open('completeness');
   for (const [source, status] of [
     ['1 + 1', 'complete'],

@@ -1,0 +1,107 @@
+"""Runs cells: compiles them, and tells how they ended."""
+
+import __future__
+
+import ast
+import inspect
+import linecache
+import warnings
+
+from _pyrepl3.reports import describe_value, failed
+from _pyrepl3.state import cell_of, session
+
+SOURCES_KEPT = 200
+FEATURES = [getattr(__future__, name) for name in __future__.all_feature_names]
+
+
+def compile_cell(source, filename):
+    """The cell in two parts, so that the value of its last expression can be had; None for a part it has not."""
+    flags = session.future_flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    tree = compile(source, filename, "exec", flags | ast.PyCF_ONLY_AST, dont_inherit=True)
+    last = None
+    if tree.body and isinstance(tree.body[-1], ast.Expr):
+        last = ast.Expression(tree.body.pop().value)
+    body = compile(tree, filename, "exec", flags, dont_inherit=True) if tree.body else None
+    for feature in FEATURES:
+        if body is not None and body.co_flags & feature.compiler_flag:
+            flags |= feature.compiler_flag
+    ending = compile(last, filename, "eval", flags, dont_inherit=True) if last is not None else None
+    session.future_flags = flags & ~ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    return body, ending
+
+
+async def execute(body, ending):
+    value = None
+    for code in (body, ending):
+        if code is None:
+            continue
+        value = eval(code, session.namespace)
+        if code.co_flags & inspect.CO_COROUTINE:
+            value = await value
+    return value if ending is not None else None
+
+
+def remember(value):
+    if value is None:
+        return
+    session.internals.update(_=value, __=session.internals.get("_"), ___=session.internals.get("__"))
+    session.namespace.update({name: kept for name, kept in session.internals.items() if kept is not None})
+
+
+def keep_source(filename, source):
+    linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
+    cells = [name for name in linecache.cache if cell_of(name)]
+    if len(cells) > SOURCES_KEPT:
+        del linecache.cache[cells[0]]
+
+
+def run(cell, source):
+    """The outcome leaves through `host.done`."""
+    filename = f"cell:{cell}"
+    keep_source(filename, source)
+    try:
+        with warnings.catch_warnings():
+            body, ending = compile_cell(source, filename)
+    except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
+        session.host.done(cell, failed(error, "SYNTAX_ERROR"))
+        return
+
+    def ended(task):
+        if session.running is task:
+            session.running = None
+            session.host.done(cell, outcome_of(task))
+
+    session.running = session.loop.create_task(execute(body, ending))
+    session.running.add_done_callback(ended)
+    session.loop.drive()
+
+
+def outcome_of(task):
+    try:
+        value = task.result()
+    except SystemExit as error:
+        # To end the script well is not to fail.
+        if error.code is None or (type(error.code) is int and error.code == 0):
+            return describe_value(None)
+        return failed(error)
+    except BaseException as error:
+        return failed(error)
+    try:
+        text = describe_value(value)
+    except BaseException as error:
+        return failed(error)
+    remember(value)
+    return text
+
+
+def abandon():
+    """The host gave the running cell up. What holds the session up without `await` ends with it, whoever began it."""
+    task, session.running = session.running, None
+    if task is None:
+        return
+    session.abandoned.add(task)
+    task.cancel()
+    if session.held is not None:
+        session.abandoned.add(session.blocked)
+        session.held.finish("")
+    session.loop.drive()

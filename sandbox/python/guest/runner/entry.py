@@ -1,0 +1,92 @@
+"""The functions that the host side of the isolate calls: nothing else enters Python."""
+
+import asyncio
+import builtins
+import io
+import math
+import random
+import signal
+import sys
+import time
+import types
+
+from _pyrepl3.calls import settled
+from _pyrepl3.cells import abandon, run
+from _pyrepl3.grants import begin, grant
+from _pyrepl3.holds import PAUSE, go_on, pause
+from _pyrepl3.loop import HostLoop
+from _pyrepl3.questions import answer
+from _pyrepl3.state import is_own_file, session
+from _pyrepl3.streams import Nothing, Stream
+
+
+def sleep_for(seconds, /):
+    if seconds < 0:
+        raise ValueError("sleep length must be non-negative")
+    if seconds > 0:
+        pause(math.ceil(seconds * 1000))
+
+
+def on_interrupt(number, frame):
+    """Ends what the user's code is doing. In our own code there is nothing to end, and nothing may be torn apart."""
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if not is_own_file(file) and not file.startswith(("/lib/python", "<frozen ")):
+            raise KeyboardInterrupt
+        frame = frame.f_back
+
+
+def connect(powers):
+    """The isolate has been made from the snapshot, in which there is no host."""
+    session.host = powers
+    session.loop = HostLoop()
+    asyncio.set_event_loop(session.loop)
+
+
+def open_session(outputs, bytes_max, seed):
+    session.value_bytes_max = bytes_max
+    granted = "print" in outputs
+    sys.stdout = sys.__stdout__ = Stream("stdout") if granted else Nothing()
+    sys.stderr = sys.__stderr__ = Stream("stderr") if granted else Nothing()
+    sys.stdin = sys.__stdin__ = io.StringIO("")
+    random.seed(int(seed, 16))
+    main = types.ModuleType("__main__")
+    sys.modules["__main__"] = main
+    session.namespace = main.__dict__
+    session.internals.update(_=None, __=None, ___=None)
+    session.namespace["__builtins__"] = builtins
+    signal.signal(signal.SIGINT, on_interrupt)
+    time.sleep = sleep_for
+    asyncio.run = run_main
+    begin(outputs)
+    for name in [name for name in sys.modules if name.startswith("_pyrepl3")]:
+        del sys.modules[name]
+
+
+def run_main(main, *, debug=None, loop_factory=None):
+    """asyncio.run: the session's loop is running already, and runs on."""
+    if not asyncio.iscoroutine(main):
+        raise ValueError(f"a coroutine was expected, got {main!r}")
+    return session.loop.run_until_complete(main)
+
+
+def enter(operation, a=None, b=None):
+    """Runs code of the user's. It may be held up, and goes on when what it waits for has come."""
+    match operation:
+        case "run":
+            run(a, b)
+        case "drive":
+            session.loop.drive()
+        case "fired":
+            session.loop.fired()
+        case "settled":
+            settled(a, b)
+        case "paused":
+            go_on(PAUSE)
+        case "abandon":
+            abandon()
+
+
+def ask(operation, a=None, b=None):
+    """Answers at once."""
+    return grant(a, b) if operation == "grant" else answer(operation, a)
