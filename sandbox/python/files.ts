@@ -30,6 +30,7 @@ const RUNNER_PARTS = [
   'loop',
   'streams',
   'calls',
+  'sleeping',
   'capabilities',
   'web',
   'display',
@@ -77,6 +78,7 @@ sys.modules["_pyrepl3"] = types.ModuleType("_pyrepl3")
 def _add(name, source):
     module = sys.modules[f"_pyrepl3.{name}"] = types.ModuleType(f"_pyrepl3.{name}")
     exec(compile(source, f"<pyrepl3.{name}>", "exec"), module.__dict__)
+    setattr(sys.modules["_pyrepl3"], name, module)
 ${parts.join('')}del sys, types, _add
 `;
 }

@@ -101,6 +101,9 @@ const calls: [cell: string, sent: unknown[][], answers: unknown, value: unknown]
   ['scope = {}\nexec("made = 4", scope)\nscope["made"]', [], null, 4],
   ['sleep(1.5)', [['sleep', 1500]], null, null],
   ['sleep("3d")', [['sleep', '3d']], null, null],
+  ['import time\ntime.sleep(90)', [['sleep', 90_000]], null, null],
+  ['import asyncio\nawait asyncio.sleep(90, "slept")', [['sleep', 90_000]], null, 'slept'],
+  ['import asyncio\nawait asyncio.sleep(0.001, "slept")', [], null, 'slept'],
   ['input("name? ") + "!"', [['input', 'name? ']], 'Ada', 'Ada!'],
   ['await input()', [['input', '']], 'Ada', 'Ada'],
   ['input()', [['input', '']], null, 'EOFError: EOF when reading a line'],
@@ -330,7 +333,7 @@ test.serial('a cell that is held up by a call ends when it is stopped, whatever 
     'ended = []\ntry:\n  input()\nexcept BaseException as e:\n  ended.append(type(e).__name__)\n  input()';
   for (const [source, wallMs] of [
     [stubborn, 300],
-    ['import time\ntime.sleep(60)', 300],
+    ['import time\ntime.sleep(50)', 300],
     ['import asyncio\nasyncio.run(asyncio.sleep(60))', 300],
   ] as const) {
     const { outcome } = await session.host.run('session', source, { wallMs, outputBytes: 1000 });

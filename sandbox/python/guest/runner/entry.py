@@ -3,28 +3,20 @@
 import asyncio
 import builtins
 import io
-import math
 import random
 import signal
 import sys
-import time
 import types
 
+from _pyrepl3 import sleeping
 from _pyrepl3.calls import settled
 from _pyrepl3.cells import abandon, run
 from _pyrepl3.grants import begin, grant
-from _pyrepl3.holds import PAUSE, go_on, pause
+from _pyrepl3.holds import PAUSE, go_on
 from _pyrepl3.loop import HostLoop
 from _pyrepl3.questions import answer
 from _pyrepl3.state import is_own_file, session
 from _pyrepl3.streams import Nothing, Stream
-
-
-def sleep_for(seconds, /):
-    if seconds < 0:
-        raise ValueError("sleep length must be non-negative")
-    if seconds > 0:
-        pause(math.ceil(seconds * 1000))
 
 
 def on_interrupt(number, frame):
@@ -56,7 +48,7 @@ def open_session(outputs, bytes_max, seed):
     session.internals.update(_=None, __=None, ___=None)
     session.namespace["__builtins__"] = builtins
     signal.signal(signal.SIGINT, on_interrupt)
-    time.sleep = sleep_for
+    sleeping.install()
     asyncio.run = run_main
     begin(outputs)
     for name in [name for name in sys.modules if name.startswith("_pyrepl3")]:
