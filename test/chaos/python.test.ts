@@ -56,3 +56,21 @@ test.serial('a cell of Python that was in the middle of an await goes on where i
   t.is(jsonOf(result), 42);
   t.is(result.output.stdout, 'before\nafter\n');
 });
+
+test.serial(
+  'a cell that is held up by input() and time.sleep() goes on where it was when its daemon died',
+  async (t) => {
+    const session = await start(t, { level: 'trusted' });
+    const cell = session.begin(
+      'import time\ndef ask(n):\n  return [input(f"{i}? ") for i in range(n)]\nprint("before")\nanswers = ask(2)\ntime.sleep(0.5)\nprint("after")\nanswers + [hash("sha256", "abc")[:4]]',
+    );
+    for (const [index, text] of ['one', 'two'].entries()) {
+      await session.asks(`${index}? `);
+      await session.crash();
+      await session.answer(`${index}? `, text);
+    }
+    const result = await cell.result();
+    t.deepEqual(jsonOf(result), ['one', 'two', 'ba78']);
+    t.is(result.output.stdout, 'before\nafter\n');
+  },
+);
