@@ -107,6 +107,15 @@ test('when a host dies, the only session that was running is the suspect', async
   t.deepEqual([one.owner.losses[0]?.culprit, two.owner.losses[0]?.culprit], [true, false]);
 });
 
+test('a session that has given its isolate up is not told that the host then died', async (t) => {
+  const { open } = makePool(t);
+  const [one, two] = [open('sandbox'), open('sandbox')];
+  one.run('die');
+  one.link.dispose();
+  await two.owner.told;
+  t.deepEqual([one.owner.losses.length, two.owner.losses.length], [0, 1]);
+});
+
 test('when two sessions were running, neither is suspected', async (t) => {
   const { open } = makePool(t);
   const [one, two] = [open('sandbox'), open('sandbox')];

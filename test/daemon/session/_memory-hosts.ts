@@ -70,7 +70,8 @@ interface Held {
 export class MemoryHosts {
   readonly #step: (moment: string) => void;
   readonly #held = new Set<Held>();
-  #gone = false;
+  /** Their hosts have died, and their owners have still to be told. */
+  readonly #lost = new Set<Held>();
 
   /** @param step called at every moment at which the world may come to an end */
   constructor(step: (moment: string) => void) {
@@ -78,6 +79,7 @@ export class MemoryHosts {
   }
 
   open(_: Cordon, spec: IsolateSpec, __: boolean, owner: IsolateOwner, openedMs?: number): IsolateLink {
+    if ([...this.#held].some((held) => held.owner === owner)) throw new Error('A session has opened a second isolate.');
     shared ??= new SharedHost();
     const host = shared;
     const isolate = host.open(JSON.parse(JSON.stringify(spec)), openedMs, (message) => {
@@ -95,7 +97,11 @@ export class MemoryHosts {
           if (this.#held.has(held)) host.tell(JSON.parse(text));
         });
       },
-      dispose: () => this.#drop(held),
+      dispose: () => {
+        // As from a real pool: who has given its isolate up is not told of it any more.
+        this.#lost.delete(held);
+        this.#drop(held);
+      },
       killHost: () => this.killAll(),
       ready: true,
     };
@@ -119,17 +125,22 @@ export class MemoryHosts {
   /** The hosts die, and the daemon is told in a turn of its own. */
   killAll(): void {
     const held = [...this.#held];
-    for (const each of held) this.#drop(each);
+    for (const each of held) {
+      this.#drop(each);
+      this.#lost.add(each);
+    }
     setImmediate(() => {
-      if (this.#gone) return;
-      for (const { owner } of held)
-        owner.onLost({ by: 'host', culprit: owner.executing, message: 'The sandbox host died.' });
+      for (const each of held)
+        if (this.#lost.delete(each)) {
+          const { owner } = each;
+          owner.onLost({ by: 'host', culprit: owner.executing, message: 'The sandbox host died.' });
+        }
     });
   }
 
   /** Their daemon has died, and they with it. */
   end(): void {
-    this.#gone = true;
+    this.#lost.clear();
     for (const each of [...this.#held]) this.#drop(each);
   }
 }

@@ -60,6 +60,17 @@ test.serial('a checkpoint is made, and gone back to, though hosts die that are a
   t.deepEqual(await play(lab, { cells, ahead: false, live: false, checkpoint }, disturbed), []);
 });
 
+test.serial(
+  'a session that is taken back to a checkpoint is not lost with the host that it has just left',
+  async (t) => {
+    const cells = [cell('value', { statements: [strike] }), cell('value')];
+    const checkpoint = { madeAfter: 0, backAfter: 0 };
+    // The second question is that of the going back: the host dies right before its isolate is given up.
+    const plan = [{ what: 'hosts', at: 'after answer', after: 2 } as const];
+    t.deepEqual(await play(lab, { cells, ahead: false, live: false, checkpoint }, { plan, delays: [0] }), []);
+  },
+);
+
 for (const ahead of [false, true])
   for (const [title, cells, plan] of CASES)
     test.serial(`${title}${ahead ? ', where all cells were sent at once' : ''}`, async (t) => {
