@@ -246,6 +246,11 @@ export type FromHost =
       readonly kind: 'call';
       readonly isolate: string;
       readonly cell: number | null;
+      /**
+       * The cell that the code goes back to which made it: that cell itself, or one whose timer or call has brought it here. Where
+       * several may have, the oldest; null where it is none's.
+       */
+      readonly origin: number | null;
       readonly call: number;
       readonly name: string;
       readonly argsJson: string;

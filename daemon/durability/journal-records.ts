@@ -91,6 +91,8 @@ export interface RecordedCall {
   /** Names the call for good: an idempotency key. */
   readonly key: string;
   readonly executionId: string | null;
+  /** The cell that the code goes back to which made it; of an earlier one than was running, it had left it behind. */
+  readonly origin: number | null;
   readonly name: string;
   readonly argsJson: string;
   readonly position: string | null;

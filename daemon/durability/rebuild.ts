@@ -83,6 +83,9 @@ interface Place {
   readonly calls: number;
   readonly said: Said;
   readonly torn: string | undefined;
+  readonly pending: number;
+  /** The cell that had begun last; 0 before the first. */
+  readonly cell: number;
 }
 
 class Reader {
@@ -97,6 +100,7 @@ class Reader {
   readonly #audited = new Set<number>();
   readonly #stops = new Set<number>();
   #pending = 0;
+  #lastRun = 0;
   /** With where each was made. */
   #entries: { readonly entry: IsolateEntry; readonly place: Place }[] = [];
   readonly #marks = new Map<string, { readonly mark: MarkRecord; readonly place: Place }>();
@@ -211,6 +215,7 @@ class Reader {
       return;
     }
     this.#entries.push({ entry, place: this.#here });
+    if (entry.op === 'run') this.#lastRun = entry.ref;
     if (entry.op === 'settle') this.#change(entry.ref, (call) => (call.delivered = true));
     if (entry.op === 'abandon') this.#stopCallsOf(this.#cells.get(entry.ref)?.executionId);
   }
@@ -229,11 +234,19 @@ class Reader {
     this.#openedMs = undefined;
     this.#torn = undefined;
     this.#pending = 0;
+    this.#lastRun = 0;
     this.#marks.clear();
   }
 
   get #here(): Place {
-    return { entries: this.#entries.length, calls: this.#callsMade.length, said: this.#said, torn: this.#torn };
+    return {
+      entries: this.#entries.length,
+      calls: this.#callsMade.length,
+      said: this.#said,
+      torn: this.#torn,
+      pending: this.#pending,
+      cell: this.#lastRun,
+    };
   }
 
   #return(name: string): void {
@@ -251,17 +264,29 @@ class Reader {
     if (at !== undefined) this.#backTo(at.place);
   }
 
-  #backTo({ entries, calls, said, torn }: Place): void {
+  #backTo({ entries, calls, said, torn, pending, cell }: Place): void {
     this.#entries = this.#entries.slice(0, entries);
     // The opening is the first entry, and is not in the list.
     this.#reads = this.#reads.filter(({ entry }) => entry <= entries + 1);
+    this.#torn = torn ?? this.#doneTwice(this.#callsMade.slice(calls), cell);
+    this.#pending = pending;
+    this.#lastRun = cell;
     for (const call of this.#callsMade.slice(calls)) this.#calls.delete(call);
     this.#callsMade = this.#callsMade.slice(0, calls);
     this.#said = said;
-    this.#torn = torn;
     for (const [name, { place }] of this.#marks) if (place.entries > entries) this.#marks.delete(name);
     const settled = new Set(this.#entries.flatMap(({ entry }) => (entry.op === 'settle' ? [entry.ref] : [])));
     for (const [number, call] of this.#calls) call.delivered = settled.has(number);
+  }
+
+  /** What goes on from there makes its calls once more, and may not where their effects cannot be repeated. */
+  #doneTwice(takenBack: readonly number[], lastCell: number): string | undefined {
+    for (const call of takenBack) {
+      const { record, begun } = this.#calls.get(call) ?? {};
+      if (begun && record && record.origin !== null && record.origin <= lastCell)
+        return `what cell ${record.origin} had left behind has called ${record.name} since, which is not to be done twice`;
+    }
+    return undefined;
   }
 
   rebuilt({ number: life, spec }: Extract<JournalRecord, { r: 'life' }>): Rebuilt {

@@ -44,7 +44,7 @@ export interface AskedExecution {
   readonly rollback?: boolean | undefined;
 }
 /** `pending`: timers and calls that it has left behind, where its host has said so. */
-type EndUsage = Pick<CellUsage, 'cpuMs' | 'heapBytes'> & { readonly pending?: number };
+type EndUsage = Pick<CellUsage, 'cpuMs' | 'heapBytes'> & { readonly pending?: number | undefined };
 
 /** Cells of one session that its host holds at once. */
 const HANDED_MAX = 16;

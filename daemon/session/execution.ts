@@ -119,6 +119,12 @@ export function endOf(
   }
 }
 
+/** @param why the session stays as the failed cell has left it, though it was to be taken back */
+export function notTakenBack(end: ExecutionEnd, why: string): ExecutionEnd {
+  if (end.status === 'ok') return end;
+  return { ...end, error: { ...end.error, details: { ...end.error.details, notRolledBack: why } } };
+}
+
 export function outcomeValue(outcome: CellOutcome): Value | undefined {
   const end = endOf(outcome, { cpuMs: 0, wallMs: 0 }, () => undefined);
   return end.status === 'ok' ? end.value : undefined;

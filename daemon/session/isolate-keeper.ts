@@ -10,7 +10,7 @@ import type { EventBody, FaultCode } from '../../client/protocol.ts';
 import type { HostLanguage } from '../../sandbox/protocol.ts';
 import type { Audit } from '../audit/audit-log.ts';
 import type { JournalRecord, MarkRecord } from '../durability/journal-records.ts';
-import type { Rebuilt } from '../durability/rebuild.ts';
+import { type Rebuilt, rebuild } from '../durability/rebuild.ts';
 import { Fault } from '../fault.ts';
 import type { HostPool, IsolateLoss } from '../hosts/host-pool.ts';
 import type { CellQueue } from './cell-queue.ts';
@@ -239,18 +239,28 @@ export class IsolateKeeper {
 
   // --- taken back ----------------------------------------------------------------------------------------------------
 
-  /** The session is as it was before the cell, which has failed; false where it cannot be. */
-  rollBack(cell: number): boolean {
+  /** The session is as it was before the cell, which has failed, or the answer says why it cannot be. */
+  rollBack(cell: number): string | null {
     const { ran, tornBefore } = this.#life.latestRun(cell);
-    if (tornBefore !== undefined) return false;
-    if (!ran) return true;
+    if (tornBefore !== undefined) return tornBefore;
+    if (!ran) return null;
+    const problem = this.#tornBy({ r: 'cut', cell });
+    if (problem !== undefined) return problem;
     const cut = this.#cutAway(cell);
     this.isolate.drop('The session was taken back to before its last cell.');
     this.#makeAgain(null, cut);
-    return true;
+    return null;
   }
 
-  /** The session is as it was at the mark. Fails with INVALID_PARAMS where there is none, SESSION_LOST where it cannot be. */
+  /** Why the session could not be made again from where the record would take it back to. */
+  #tornBy(record: JournalRecord): string | undefined {
+    return rebuild([...this.#powers.records(), record])?.torn;
+  }
+
+  /**
+   * The session is as it was at the mark. Fails with INVALID_PARAMS where there is none, CONFLICT where it stays as it is because
+   * something would be done twice, SESSION_LOST where it cannot be made again.
+   */
   async returnTo(name: string): Promise<void> {
     if (!this.marks.some((mark) => mark.name === name))
       throw new Fault(
@@ -258,10 +268,12 @@ export class IsolateKeeper {
         `The session has no checkpoint ${JSON.stringify(name)}; checkpoint.list names those it has.`,
         { name },
       );
+    const problem = this.#tornBy({ r: 'return', name });
+    if (problem !== undefined) throw new Fault('CONFLICT', `The session cannot be taken back: ${problem}.`, { name });
     this.#life.returnTo(name);
     this.isolate.drop('The session was taken back to a checkpoint.');
-    const problem = this.#makeAgain(null);
-    if (problem !== null) this.#lostState('SESSION_LOST', problem);
+    const lost = this.#makeAgain(null);
+    if (lost !== null) this.#lostState('SESSION_LOST', lost);
     await this.caughtUp();
     const loss = this.takeLoss();
     if (loss !== undefined) throw new Fault('SESSION_LOST', loss);

@@ -36,8 +36,9 @@ export class SessionCalls {
 
   called(message: Extract<GuestMessage, { kind: 'call' }>, execution: Execution | undefined): void {
     const { life, effects, settle, diverged } = this.#powers;
-    const { call, name, argsJson, position = null } = message;
-    const made = life.called({ call, name, argsJson, position, executionId: execution?.executionId ?? null });
+    const { call, origin, name, argsJson, position = null } = message;
+    const executionId = execution?.executionId ?? null;
+    const made = life.called({ call, executionId, origin, name, argsJson, position });
     const { record, outcome } = made;
     if (record.name !== name || record.argsJson !== argsJson) {
       diverged(`its call ${call} was one of ${record.name}, and is another one now`);

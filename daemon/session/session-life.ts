@@ -229,12 +229,11 @@ export class SessionLife {
   // --- calls ---------------------------------------------------------------------------------------------------------
 
   /** A call is made: as one that the journal knows, or as a new one. */
-  called(made: Pick<RecordedCall, 'call' | 'name' | 'argsJson' | 'position' | 'executionId'>): RebuiltCall {
+  called(made: Pick<RecordedCall, 'call' | 'executionId' | 'origin' | 'name' | 'argsJson' | 'position'>): RebuiltCall {
     const known = this.#rebuilt?.calls.get(made.call);
     if (known !== undefined) return known;
     const key = `${this.#sessionId}/${this.#number}${this.#cuts === 0 ? '' : `.${this.#cuts}`}/${made.call}`;
-    const { call, executionId, name, argsJson, position } = made;
-    const record: RecordedCall = { r: 'call', call, key, executionId, name, argsJson, position, atMs: this.#nowMs() };
+    const record: RecordedCall = { r: 'call', key, ...made, atMs: this.#nowMs() };
     this.#journal.append(record);
     return newCall(record);
   }

@@ -16,7 +16,7 @@ import type { HostPool } from '../hosts/host-pool.ts';
 import type { EventQueue } from '../transport/event-queue.ts';
 import type { Principal } from '../transport/principal.ts';
 import { type AskedExecution, type CellQueue, NOT_STARTED } from './cell-queue.ts';
-import { type Execution, type ExecutionEnd, endOf } from './execution.ts';
+import { type Execution, type ExecutionEnd, endOf, notTakenBack } from './execution.ts';
 import { plainError } from './execution-error.ts';
 import type { IsolateKeeper } from './isolate-keeper.ts';
 import type { SessionCalls } from './session-calls.ts';
@@ -178,9 +178,13 @@ export class Session {
     this.#voice.flush();
     if (outcome.status === 'stopped') this.#effects.endCallsOf(executionId);
     const end = endOf(outcome, limits, (name) => this.#effects.denialOf(name, executionId));
-    if (end.status === 'error' && execution.rollback) this.#keeper.rollBack(cell);
+    const takenBack = end.status === 'error' && execution.rollback;
+    const kept = takenBack ? this.#keeper.rollBack(cell) : null;
+    const told = kept === null ? end : notTakenBack(end, kept);
+    // What an isolate holds that was given up is nothing that is left behind.
+    const used = takenBack && kept === null ? { ...usage, pending: undefined } : usage;
     // Safe: only texts change.
-    this.#cells.finish(this.#effects.redactor.redactJson(end) as ExecutionEnd, usage);
+    this.#cells.finish(this.#effects.redactor.redactJson(told) as ExecutionEnd, used);
   }
 
   /** Stops the running cell, or takes a waiting one out of the queue; false where there is no such cell. */

@@ -69,8 +69,8 @@ export class JavaScriptSession implements HostSession {
     this.#background = new BackgroundWork(isolate, spec.backgroundCpuMsMax);
     this.#send = (message) => this.#tell(message);
     this.#output = new SessionOutput(this.#send, () => this.#cells.running?.cell ?? null);
-    this.#timers = new GuestTimers(spec.timersMax, (id) =>
-      this.#enterBackground(['timer', id], { op: 'timer', ref: id }),
+    this.#timers = new GuestTimers(spec.timersMax, (id, origin) =>
+      this.#enterBackground(['timer', id], { op: 'timer', ref: id, origin }),
     );
     this.#calls = new OpenCalls(spec.pendingCallsMax, spec.patient);
     isolate.listen({
@@ -83,12 +83,14 @@ export class JavaScriptSession implements HostSession {
     const nowMs = openedMs ?? Math.floor(powers.nowMs());
     this.#entries.give({ nowMs, entropy: '' }, openedMs !== undefined);
     const opening = guestOpening(spec, nowMs);
-    this.#opened = this.#enter(this.#language.engineEntryMs * 5, opening, { op: 'open', ref: 0 }).then((end) => {
-      if (end.end !== 'returned') this.#lose('stuck', 'The isolate could not be opened.');
-      this.#isOpen = true;
-      this.#background.reset();
-      this.#cells.opened();
-    });
+    this.#opened = this.#enter(this.#language.engineEntryMs * 5, opening, { op: 'open', ref: 0, origin: null }).then(
+      (end) => {
+        if (end.end !== 'returned') this.#lose('stuck', 'The isolate could not be opened.');
+        this.#isOpen = true;
+        this.#background.reset();
+        this.#cells.opened();
+      },
+    );
     this.#cells = this.#makeCells();
   }
 
@@ -220,7 +222,7 @@ export class JavaScriptSession implements HostSession {
     else if (kind === 'refused' && typeof a === 'string')
       this.#send({ kind: 'capabilities.refused', names: a.split(',') });
     else if (kind === 'timer' && typeof a === 'number' && typeof b === 'number')
-      this.#timers.start(a, b, c === 1, this.#entries.nowMs);
+      this.#timers.start(a, b, c === 1, this.#entries);
     else if (kind === 'untimer' && typeof a === 'number') this.#timers.stop(a);
     else if (kind === 'fatal' && typeof a === 'string') this.#lose('memory', fatalMessage(a));
     else if (kind === 'reads' && typeof a === 'string' && typeof b === 'number')
@@ -228,12 +230,13 @@ export class JavaScriptSession implements HostSession {
   }
 
   #call(call: number, name: string, argsJson: string, stack: unknown): void {
-    const opened = this.#calls.open(call, name, argsJson);
+    const { origin } = this.#entries;
+    const opened = this.#calls.open(call, name, argsJson, origin);
     if (opened === undefined) return;
     if (opened.patient) this.#cells.running?.clock.pause();
     const position =
       typeof stack === 'string' ? userPosition(stack.slice(0, STACK_LENGTH_MAX), this.#cells.sourceOf) : undefined;
-    const message = { kind: 'call', cell: this.#cells.running?.cell ?? null, call, name, argsJson } as const;
+    const message = { kind: 'call', cell: this.#cells.running?.cell ?? null, origin, call, name, argsJson } as const;
     this.#send(position === undefined ? message : { ...message, position });
   }
 
@@ -241,7 +244,11 @@ export class JavaScriptSession implements HostSession {
     const opened = this.#calls.settle(call);
     if (opened === undefined) return false;
     if (opened.patient) this.#cells.running?.clock.resume();
-    void this.#enterBackground(['settle', call, ok ? 1 : 0, json], { op: 'settle', ref: call });
+    void this.#enterBackground(['settle', call, ok ? 1 : 0, json], {
+      op: 'settle',
+      ref: call,
+      origin: opened.origin,
+    });
     return true;
   }
 
@@ -251,6 +258,7 @@ export class JavaScriptSession implements HostSession {
     void this.#enter(this.#language.engineEntryMs, ['grant', grant, JSON.stringify(docs)], {
       op: 'grant',
       ref: number,
+      origin: null,
     });
   }
 
@@ -261,7 +269,7 @@ export class JavaScriptSession implements HostSession {
       this.#enter(
         this.#language.engineEntryMs,
         entry,
-        KEPT_QUESTIONS.has(entry[0]) ? { op: 'ask', ref: id } : undefined,
+        KEPT_QUESTIONS.has(entry[0]) ? { op: 'ask', ref: id, origin: null } : undefined,
       );
     void answerQuestion(question, {
       language: this.#language,

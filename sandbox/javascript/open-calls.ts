@@ -11,6 +11,8 @@ const WAITING_MAX = 56 * 1024 * 1024;
 interface OpenCall {
   readonly length: number;
   readonly patient: boolean;
+  /** The cell that it goes back to. */
+  readonly origin: number | null;
 }
 
 export class OpenCalls {
@@ -34,11 +36,11 @@ export class OpenCalls {
   }
 
   /** Undefined where the call is beyond a bound, or is open already. */
-  open(call: number, name: string, argsJson: string): OpenCall | undefined {
+  open(call: number, name: string, argsJson: string, origin: number | null): OpenCall | undefined {
     const { length } = argsJson;
     const refused = this.#open.size >= this.#callsMax || length > ARGUMENTS_MAX || this.#length + length > WAITING_MAX;
     if (refused || this.#open.has(call)) return undefined;
-    const opened = { length, patient: this.#patient.has(name) };
+    const opened = { length, patient: this.#patient.has(name), origin };
     this.#open.set(call, opened);
     this.#length += length;
     return opened;

@@ -5,20 +5,22 @@ const DELAY_MS_MAX = 2 ** 31 - 1;
 interface GuestTimer {
   readonly delayMs: number;
   readonly repeat: boolean;
+  /** The cell that it goes back to. */
+  readonly origin: number | null;
   /** When it is due, on the clock that guest code sees. */
   readonly dueMs: number;
   armed: NodeJS.Timeout | undefined;
 }
 
 export class GuestTimers {
-  readonly #fire: (id: number) => Promise<void>;
+  readonly #fire: (id: number, origin: number | null) => Promise<void>;
   readonly #max: number;
   readonly #timers = new Map<number, GuestTimer>();
   /** While the life of a lost isolate is repeated, timers fire when they fired then. */
   #held = false;
 
   /** @param fire enters the isolate; settles when that entry has ended */
-  constructor(max: number, fire: (id: number) => Promise<void>) {
+  constructor(max: number, fire: (id: number, origin: number | null) => Promise<void>) {
     this.#max = max;
     this.#fire = fire;
   }
@@ -27,12 +29,17 @@ export class GuestTimers {
     return this.#timers.size;
   }
 
-  /** @param nowMs the time that guest code was told when it asked for this */
-  start(id: number, delayMs: number, repeat: boolean, nowMs: number): void {
+  /** @param asked the time that guest code was told when it asked for this, and the cell that it goes back to */
+  start(
+    id: number,
+    delayMs: number,
+    repeat: boolean,
+    { nowMs, origin }: { readonly nowMs: number; readonly origin: number | null },
+  ): void {
     this.stop(id);
     if (this.#timers.size >= this.#max) return;
     const delay = Math.min(Math.max(1, Number.isFinite(delayMs) ? delayMs : 1), DELAY_MS_MAX);
-    const timer: GuestTimer = { delayMs: delay, repeat, dueMs: nowMs + delay, armed: undefined };
+    const timer: GuestTimer = { delayMs: delay, repeat, origin, dueMs: nowMs + delay, armed: undefined };
     this.#timers.set(id, timer);
     if (!this.#held) this.#arm(id, timer, delay);
   }
@@ -45,9 +52,10 @@ export class GuestTimers {
   async fire(id: number, clock: { readonly nowMs: number }): Promise<void> {
     const timer = this.#timers.get(id);
     if (timer !== undefined && !timer.repeat) this.#timers.delete(id);
-    await this.#fire(id);
+    await this.#fire(id, timer?.origin ?? null);
     // An interval is armed again only after its callback ended, and only if that did not clear or replace it.
-    if (timer?.repeat && this.#timers.get(id) === timer) this.start(id, timer.delayMs, true, clock.nowMs);
+    if (timer?.repeat && this.#timers.get(id) === timer)
+      this.start(id, timer.delayMs, true, { nowMs: clock.nowMs, origin: timer.origin });
   }
 
   hold(): void {

@@ -91,8 +91,9 @@ function leftBehind(each: Statement): readonly EffectKind[] {
 
 /**
  * What is stopped in the middle of an entry cannot be had again, and whether it is depends on the machine: where something goes on
- * beside cells, none is stopped. What goes on beside a cell that is taken back is taken back with it, and does what it does again:
- * it does nothing there that must not be done twice.
+ * beside cells, none is stopped. What goes on beside a cell that is taken back is taken back with it, and does what it does again.
+ * Where it has done what must not be done twice, the cell stays, and whether it has by then depends on the machine: it does nothing
+ * of that kind there.
  */
 function withoutChance(made: Program): Program {
   const effects = made.cells.flatMap(({ statements }) => statements.flatMap(leftBehind));

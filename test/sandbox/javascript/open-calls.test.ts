@@ -3,24 +3,24 @@ import { OpenCalls } from '../../../sandbox/javascript/open-calls.ts';
 
 test('open calls are bounded in number, and one is settled once', (t) => {
   const calls = new OpenCalls(2, ['input']);
-  t.like(calls.open(1, 'input', '[]'), { patient: true });
-  t.is(calls.open(1, 'input', '[]'), undefined, 'it is open already');
-  t.like(calls.open(2, 'other', '[]'), { patient: false });
-  t.is(calls.open(3, 'other', '[]'), undefined);
-  t.like(calls.settle(1), { patient: true });
+  t.like(calls.open(1, 'input', '[]', 4), { patient: true, origin: 4 });
+  t.is(calls.open(1, 'input', '[]', null), undefined, 'it is open already');
+  t.like(calls.open(2, 'other', '[]', null), { patient: false });
+  t.is(calls.open(3, 'other', '[]', null), undefined);
+  t.like(calls.settle(1), { patient: true, origin: 4 });
   t.is(calls.settle(1), undefined);
   t.is(calls.size, 1);
   calls.patient = ['other'];
-  t.like(calls.open(3, 'other', '[]'), { patient: true });
+  t.like(calls.open(3, 'other', '[]', null), { patient: true });
 });
 
 test('open calls are bounded in the length of their arguments, one by one and together', (t) => {
   const calls = new OpenCalls(10, []);
   const mebi = 1024 * 1024;
-  t.is(calls.open(1, 'a', ' '.repeat(28 * mebi + 1)), undefined);
-  t.truthy(calls.open(1, 'a', ' '.repeat(28 * mebi)));
-  t.truthy(calls.open(2, 'a', ' '.repeat(28 * mebi)));
-  t.is(calls.open(3, 'a', ' '), undefined);
+  t.is(calls.open(1, 'a', ' '.repeat(28 * mebi + 1), null), undefined);
+  t.truthy(calls.open(1, 'a', ' '.repeat(28 * mebi), null));
+  t.truthy(calls.open(2, 'a', ' '.repeat(28 * mebi), null));
+  t.is(calls.open(3, 'a', ' ', null), undefined);
   calls.settle(1);
-  t.truthy(calls.open(3, 'a', ' '));
+  t.truthy(calls.open(3, 'a', ' ', null));
 });
