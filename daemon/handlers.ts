@@ -1,8 +1,8 @@
 /** What every method of the protocol does: finds the session, asks the policy, answers. */
 import type { DaemonStats } from '../client/protocol.ts';
 import { FRAME_BYTES_MAX, LANGUAGES, PROTOCOL_VERSION } from '../client/protocol.ts';
-import { isAtMost, levelFromName, levelOf } from '../policies/evaluate.ts';
-import { type Ceilings, LEVELS, type LevelName, type Policy } from '../policies/policy.ts';
+import { isAtMost, levelOf } from '../policies/evaluate.ts';
+import { type Ceilings, LEVELS, type Policy } from '../policies/policy.ts';
 import type { Audit } from './audit/audit-log.ts';
 import { Fault } from './fault.ts';
 import type { Session } from './session/session.ts';
@@ -73,7 +73,7 @@ function sessionHandlers(parts: HandlerParts): Omit<Of<'session'>, ExecutionMeth
     'session.create': async ({ language = 'javascript', level, name, limits, capabilities, labels = {} }, caller) => {
       const session = await sessions.create(caller.principal, {
         language,
-        level: levelFor(parts, level, caller),
+        level: sessions.levelFor(level ?? DEFAULT_LEVEL, caller),
         name: name ?? null,
         labels,
         asked: { limits: definedOnly(limits ?? {}), capabilities },
@@ -95,14 +95,10 @@ function sessionHandlers(parts: HandlerParts): Omit<Of<'session'>, ExecutionMeth
     'session.show': ({ sessionId }, caller) => sessions.find(sessionId, caller).info(),
     'session.setLevel': async ({ sessionId, level: asked }, caller) => {
       const session = sessions.findToLeave(sessionId, caller);
-      const level = levelFor(parts, asked, caller);
-      if (!isAtMost(parts.policy(), level, session.level) && !mayRaise(session, caller)) {
-        await session.askForLevel(level);
-        // What the caller may reach can have changed while the question waited.
-        levelFor(parts, asked, caller);
-      }
-      session.moveToLevel(level, caller.principal);
-      sessions.detachAboveCeiling(session);
+      const level = sessions.levelFor(asked, caller);
+      if (!isAtMost(parts.policy(), level, session.level) && !mayRaise(session, caller))
+        await session.askForLevel(level, caller);
+      else sessions.moveToLevel(session, level, caller.principal);
       await session.committed();
       return session.info();
     },
@@ -205,30 +201,6 @@ function unreachable(): Fault {
 /** A session goes up when an administrator says so who is not the one that profits. */
 function mayRaise(session: Session, caller: Caller): boolean {
   return caller.role === 'admin' && caller.principal !== session.principal;
-}
-
-/** The level asked for, the lowest where none is. Fails with LEVEL_DENIED above the ceiling of the caller's socket. */
-function levelFor({ audit, ceilings, policy }: HandlerParts, asked: string | undefined, caller: Caller): LevelName {
-  const level = asked === undefined ? DEFAULT_LEVEL : levelFromName(policy(), asked);
-  if (level === null)
-    throw new Fault(
-      'INVALID_PARAMS',
-      `There is no level ${JSON.stringify(asked)}; it is one of ${[...policy().levels.keys()].join(', ')}.`,
-    );
-  const ceiling = ceilings()[caller.role];
-  if (!isAtMost(policy(), level, ceiling)) {
-    audit.note('level.denied', { principal: caller.principal, asked: level, ceiling });
-    const remedy =
-      caller.role === 'client'
-        ? ' Use admin.sock, or have the administrator raise the ceiling of clients in policy.yaml.'
-        : '';
-    throw new Fault(
-      'LEVEL_DENIED',
-      `Level ${level} is above the ceiling of this connection, which is ${ceiling}.${remedy}`,
-      { ceiling },
-    );
-  }
-  return level;
 }
 
 type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };

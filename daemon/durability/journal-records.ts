@@ -1,5 +1,5 @@
 /** What the journal of a session holds. The isolate of a session is rebuilt from these, in their order. */
-import type { EventBody, ExecutionResult, Language, SessionInfo } from '../../client/protocol.ts';
+import type { EventBody, ExecutionResult, Language, Role, SessionInfo } from '../../client/protocol.ts';
 import type { Grant } from '../../policies/policy.ts';
 import type { CapabilityGrant, IsolateSpec, LifeRecord, Question } from '../../sandbox/protocol.ts';
 
@@ -20,6 +20,20 @@ export interface StoredSession {
   readonly grants: readonly (readonly [name: string, grant: Grant])[];
   /** How it stood when it went to sleep; null while it is awake. */
   readonly info: SessionInfo | null;
+  /** What an administrator is asked for. */
+  readonly raises: readonly StoredRaise[];
+}
+
+/** A higher level that a session is to have once an administrator agrees. */
+export interface StoredRaise {
+  /** Unguessable, and of this request alone. */
+  readonly id: string;
+  readonly level: string;
+  /** Who has asked, and over which socket: the session is raised only where they may have it there by then. */
+  readonly principal: string;
+  readonly role: Role;
+  /** Milliseconds since the epoch. */
+  readonly askedMs: number;
 }
 
 /** Characters and pieces that guest code has written since its isolate was opened: a replay writes them again, to nobody. */

@@ -175,7 +175,7 @@ export class SessionJournal {
   }
 
   update(state: StoredSession): void {
-    if (this.#lost !== undefined) return;
+    if (this.#removed || this.#lost !== undefined) return;
     this.#store.write(() => {
       this.#statements.update.run(JSON.stringify(state), this.#session);
       return { sessionId: this.#sessionId, kind: 'state', state, asleepMs: null };

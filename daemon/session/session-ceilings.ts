@@ -53,6 +53,19 @@ export class SessionCeilings {
     throw new Fault('LEVEL_DENIED', message, { ceiling, level });
   }
 
+  /** Fails with LEVEL_DENIED where that level is above the caller's ceiling, and writes it down. */
+  assertMayHave(level: LevelName, { role, principal }: SessionCaller): void {
+    const ceiling = this.#powers.ceilings()[role];
+    if (isAtMost(this.#powers.policy(), level, ceiling)) return;
+    this.#powers.audit.note('level.denied', { principal, asked: level, ceiling });
+    const remedy =
+      role === 'client'
+        ? ' Use admin.sock, or have the administrator raise the ceiling of clients in policy.yaml.'
+        : '';
+    const message = `Level ${level} is above the ceiling of this connection, which is ${ceiling}.${remedy}`;
+    throw new Fault('LEVEL_DENIED', message, { ceiling });
+  }
+
   /** The level of a session or the ceiling of a socket is another one: those who may not follow it any more are let go. */
   detachAbove(session: LevelledSession): void {
     for (const role of ROLES) {

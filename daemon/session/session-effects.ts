@@ -19,7 +19,7 @@ import { ProvidedCapabilities, type ProvidedOffer, type Provider } from '../capa
 import { Redactor } from '../capabilities/redactor.ts';
 import type { CapabilityRegistry } from '../capabilities/registry.ts';
 import { SessionUsage } from '../capabilities/usage.ts';
-import type { KeptOverLives, RecordedCall } from '../durability/journal-records.ts';
+import type { KeptOverLives, RecordedCall, StoredRaise } from '../durability/journal-records.ts';
 import type { RebuiltCall } from '../durability/rebuild.ts';
 import type { Fault } from '../fault.ts';
 import type { Inbox } from '../hitl/inbox.ts';
@@ -286,8 +286,8 @@ export class SessionEffects {
   }
 
   /** Resolves when an administrator has agreed to a higher level; fails with APPROVAL_DENIED. */
-  askForLevel(level: string, signal: AbortSignal): Promise<void> {
-    return this.#requests.forLevel(level, signal);
+  askForLevel(raise: StoredRaise, signal: AbortSignal, again: boolean): Promise<void> {
+    return this.#requests.forLevel(raise, signal, again);
   }
 
   // --- changes -------------------------------------------------------------------------------------------------------

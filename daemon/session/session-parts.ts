@@ -3,6 +3,7 @@ import type { EventBody } from '../../client/protocol.ts';
 import type { Entitlements } from '../capabilities/entitlements.ts';
 import { CellQueue, type CellQueuePowers } from './cell-queue.ts';
 import { IsolateKeeper } from './isolate-keeper.ts';
+import { LevelRaises, type RaisesPowers } from './level-raises.ts';
 import type { SessionPowers } from './session.ts';
 import { SessionCalls } from './session-calls.ts';
 import { SessionCheckpoints } from './session-checkpoints.ts';
@@ -23,6 +24,8 @@ export interface WholeSession {
   readonly readyIsolate: () => SessionIsolate;
   readonly forget: () => void;
   readonly violated: (message: string) => void;
+  readonly raised: RaisesPowers['approved'];
+  readonly store: () => void;
   readonly committed: () => Promise<void>;
   readonly closed: () => boolean;
 }
@@ -36,6 +39,7 @@ export interface SessionParts {
   readonly voice: SessionVoice;
   readonly checkpoints: SessionCheckpoints;
   readonly questions: SessionQuestions;
+  readonly raises: LevelRaises;
 }
 
 export function makeParts(
@@ -109,5 +113,11 @@ export function makeParts(
     },
     committed,
   });
-  return { life, cells, keeper, calls, effects, voice, checkpoints, questions };
+  const raises = new LevelRaises({
+    nowMs,
+    request: (raise, signal, again) => effects.askForLevel(raise, signal, again),
+    approved: whole.raised,
+    changed: whole.store,
+  });
+  return { life, cells, keeper, calls, effects, voice, checkpoints, questions, raises };
 }

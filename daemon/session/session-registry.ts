@@ -6,10 +6,10 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { SessionInfo } from '../../client/protocol.ts';
-import { levelFromName, levelOf } from '../../policies/evaluate.ts';
-import type { LevelName } from '../../policies/policy.ts';
+import { isAtMost, levelFromName, levelOf } from '../../policies/evaluate.ts';
+import type { LevelName, Policy } from '../../policies/policy.ts';
 import type { Audit } from '../audit/audit-log.ts';
-import type { StoredSession } from '../durability/journal-records.ts';
+import type { StoredRaise, StoredSession } from '../durability/journal-records.ts';
 import type { SessionJournal } from '../durability/session-journal.ts';
 import type { FoundSession, SessionStore } from '../durability/session-store.ts';
 import { Fault } from '../fault.ts';
@@ -48,9 +48,13 @@ export class SessionRegistry {
   readonly #idleLook: NodeJS.Timeout;
   #restored: Promise<void> = Promise.resolve();
 
-  constructor(powers: Omit<RegistryPowers, 'violated'>) {
+  constructor(powers: Omit<RegistryPowers, 'violated' | 'raised'>) {
     this.#powers = {
       ...powers,
+      raised: (session, { level, role, principal }) => {
+        const caller = { role, principal: principal as Principal };
+        this.moveToLevel(session, this.levelFor(level, caller), caller.principal);
+      },
       violated: (session, message) => {
         powers.audit.note('violation', { sessionId: session.sessionId, message });
         this.close(session, 'its code tried to break out of the sandbox').catch(() => undefined);
@@ -235,7 +239,7 @@ export class SessionRegistry {
       principal: state.principal as Principal,
       grant: { ...grant, grants: new Map(state.grants) },
     });
-    session.resume(recorded);
+    session.resume(recorded, raisesLeft(policy, state));
     return session;
   }
 
@@ -279,8 +283,22 @@ export class SessionRegistry {
     return this.#ceilings.isWithin(session, role);
   }
 
-  /** The session's level is another one: those who may not follow it any more are let go. */
-  detachAboveCeiling(session: Session): void {
+  /** The level of that name. Fails with INVALID_PARAMS where there is none, LEVEL_DENIED above the caller's ceiling. */
+  levelFor(asked: string, caller: SessionCaller): LevelName {
+    const policy = this.#powers.policy();
+    const level = levelFromName(policy, asked);
+    if (level === null)
+      throw new Fault(
+        'INVALID_PARAMS',
+        `There is no level ${JSON.stringify(asked)}; it is one of ${[...policy.levels.keys()].join(', ')}.`,
+      );
+    this.#ceilings.assertMayHave(level, caller);
+    return level;
+  }
+
+  /** Those who may not follow it there are let go. */
+  moveToLevel(session: Session, level: LevelName, by: Principal): void {
+    session.moveToLevel(level, by);
     this.#ceilings.detachAbove(session);
   }
 
@@ -366,6 +384,14 @@ export class SessionRegistry {
   get ids(): ReadonlySet<string> {
     return new Set([...this.#sessions.keys(), ...this.#sleeping.ids]);
   }
+}
+
+/** A daemon that died right after it had raised the session did not come to write down that nothing is waited for any more. */
+function raisesLeft(policy: Policy, { level: has, raises = [] }: StoredSession): readonly StoredRaise[] {
+  return raises.filter(({ level: asked }) => {
+    const level = levelFromName(policy, asked);
+    return level === null || !isAtMost(policy, level, has);
+  });
 }
 
 function mayUse(owner: string, caller: SessionCaller): boolean {

@@ -8,6 +8,7 @@ import type { EventBody } from '../../client/protocol.ts';
 import type { Decision, DecisionRequest } from '../capabilities/capability.ts';
 import type { PendingCall } from '../capabilities/gate.ts';
 import type { Redactor } from '../capabilities/redactor.ts';
+import type { StoredRaise } from '../durability/journal-records.ts';
 import type { RebuiltCall } from '../durability/rebuild.ts';
 import { Fault } from '../fault.ts';
 import type { InboxRequest } from '../hitl/approval-request.ts';
@@ -83,15 +84,19 @@ export class SessionRequests {
     return this.#because(made, asked, SESSION_LIMITS.doubtWaitMs, signal, { about: `doubt-${made.begun}` });
   }
 
-  /** Resolves when an administrator has agreed to a higher level; fails with APPROVAL_DENIED. */
-  async forLevel(level: string, signal: AbortSignal): Promise<void> {
+  /**
+   * Resolves when an administrator has agreed to a higher level; fails with APPROVAL_DENIED.
+   *
+   * @param again whether clients were told of it before
+   */
+  async forLevel({ id, level, askedMs }: StoredRaise, signal: AbortSignal, again: boolean): Promise<void> {
     const { outcome, comment } = await this.#ask(
       {
         ...{ kind: 'level', capability: null, args: { level }, argsJson: JSON.stringify([level]), raisesTo: level },
-        ...{ standing: false, guest: null, executionId: null, position: null, callKey: null },
+        ...{ standing: false, guest: null, executionId: null, position: null, callKey: `raise/${id}` },
       },
-      { waitMs: SESSION_LIMITS.approvalWaitMs, signal },
-      false,
+      { waitMs: SESSION_LIMITS.approvalWaitMs, sinceMs: askedMs, signal },
+      again,
     );
     if (outcome === 'approved') return;
     const said = comment === null ? '' : ` They said: ${comment}`;

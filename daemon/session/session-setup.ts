@@ -1,6 +1,6 @@
 /** What a session is made with, and what of it a later daemon makes it of again. */
 import type { Language, SessionInfo } from '../../client/protocol.ts';
-import type { StoredSession } from '../durability/journal-records.ts';
+import type { StoredRaise, StoredSession } from '../durability/journal-records.ts';
 import type { SessionJournal } from '../durability/session-journal.ts';
 import type { EventQueue } from '../transport/event-queue.ts';
 import type { Principal } from '../transport/principal.ts';
@@ -28,7 +28,7 @@ export interface SessionSetup {
 
 export function storedSession(
   setup: Omit<SessionSetup, 'events' | 'journal' | 'ownership'>,
-  info: SessionInfo | null = null,
+  { info = null, raises = [] }: { readonly info?: SessionInfo | null; readonly raises?: readonly StoredRaise[] } = {},
 ): StoredSession {
   const { sessionId, principal, name, language, labels, createdAt, grant, asked } = setup;
   const { limits, capabilities = null } = asked;
@@ -38,6 +38,7 @@ export function storedSession(
     asked: { limits, capabilities },
     grants: [...grants],
     info,
+    raises,
   };
 }
 

@@ -9,7 +9,7 @@ import type { LevelName } from '../../policies/policy.ts';
 import type { CellOutcome, CellUsage } from '../../sandbox/protocol.ts';
 import { Entitlements } from '../capabilities/entitlements.ts';
 import type { ProvidedOffer, Provider } from '../capabilities/provided.ts';
-import type { StoredSession } from '../durability/journal-records.ts';
+import type { StoredRaise, StoredSession } from '../durability/journal-records.ts';
 import type { Recorded, SessionJournal } from '../durability/session-journal.ts';
 import { Fault } from '../fault.ts';
 import type { HostPool } from '../hosts/host-pool.ts';
@@ -19,6 +19,7 @@ import { type AskedExecution, type CellQueue, NOT_STARTED } from './cell-queue.t
 import { type Execution, type ExecutionEnd, endOf, notTakenBack } from './execution.ts';
 import { plainError } from './execution-error.ts';
 import type { IsolateKeeper } from './isolate-keeper.ts';
+import type { LevelRaises } from './level-raises.ts';
 import type { SessionCalls } from './session-calls.ts';
 import type { SessionCheckpoints } from './session-checkpoints.ts';
 import type { EffectsPowers, SessionEffects } from './session-effects.ts';
@@ -35,6 +36,8 @@ export interface SessionPowers extends EffectsPowers {
   readonly nowMs: () => number;
   /** Its host broke the protocol while it ran code: the session is to be ended. */
   readonly violated: (session: Session, message: string) => void;
+  /** An administrator has agreed that the session goes up. Fails with LEVEL_DENIED where who has asked may not have it there any more. */
+  readonly raised: (session: Session, raise: StoredRaise) => void;
   /** An execution has ended, for the daemon's figures. */
   readonly executed: () => void;
 }
@@ -56,11 +59,8 @@ export class Session {
   readonly #journal: SessionJournal;
   #grant: SessionGrant;
   #asked: Narrowing;
-  /** Ends the waiting for whatever the session itself has asked of people. */
-  readonly #ending = new AbortController();
+  readonly #raises: LevelRaises;
   #closed = false;
-  /** An administrator is asked for a higher level. */
-  #asking = false;
 
   constructor(setup: SessionSetup, powers: SessionPowers) {
     const { sessionId, principal, events, grant, asked } = setup;
@@ -80,6 +80,8 @@ export class Session {
       readyIsolate: () => this.#readyIsolate(),
       forget: () => this.#forgetIsolate(),
       violated: (message) => powers.violated(this, message),
+      raised: (raise) => powers.raised(this, raise),
+      store: () => this.#journal.update({ ...this.stored, info: null }),
       committed: () => this.committed(),
       closed: () => this.#closed,
     });
@@ -91,6 +93,7 @@ export class Session {
     this.#life = parts.life;
     this.checkpoints = parts.checkpoints;
     this.questions = parts.questions;
+    this.#raises = parts.raises;
   }
 
   /** A session that is new: its isolate is made ready. */
@@ -99,7 +102,8 @@ export class Session {
   }
 
   /** A session of an earlier daemon: what had not ended goes on. */
-  resume(recorded: Recorded): void {
+  resume(recorded: Recorded, raises: readonly StoredRaise[]): void {
+    this.#raises.restore(raises);
     const rebuilt = this.#keeper.recall(recorded.records);
     this.#cells.restore(recorded, rebuilt);
     if (rebuilt === undefined) return;
@@ -227,14 +231,15 @@ export class Session {
 
   /** What is kept of a session that sleeps. */
   get stored(): StoredSession {
-    return storedSession({ ...this.#setup, grant: this.#grant, asked: this.#asked }, this.info());
+    const now = { ...this.#setup, grant: this.#grant, asked: this.#asked };
+    return storedSession(now, { info: this.info(), raises: this.#raises.waiting });
   }
 
   /** Whether everything about the session is in the journal, and nothing of it is needed now. */
   get atRest(): boolean {
     return (
       !this.#keeper.isolate.isOpen &&
-      !this.#asking &&
+      this.#raises.waiting.length === 0 &&
       !this.events.watched &&
       this.#cells.unended.length === 0 &&
       this.#effects.atRest
@@ -301,13 +306,10 @@ export class Session {
     this.#emit({ kind: 'session.level', level });
   }
 
-  /** Resolves when an administrator has agreed that the session goes up; fails with APPROVAL_DENIED. */
-  async askForLevel(level: LevelName): Promise<void> {
+  /** Resolves when an administrator has agreed and the session has gone up; fails with APPROVAL_DENIED. */
+  askForLevel(level: LevelName, by: Pick<StoredRaise, 'role' | 'principal'>): Promise<void> {
     this.#assertOpen();
-    this.#asking = true;
-    await this.#effects.askForLevel(level, this.#ending.signal).finally(() => {
-      this.#asking = false;
-    });
+    return this.#raises.ask(level, by);
   }
 
   // --- its capabilities ----------------------------------------------------------------------------------------------
@@ -356,7 +358,7 @@ export class Session {
   moved(fault: Fault): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#ending.abort();
+    this.#raises.end();
     this.#journal.lose(fault);
     this.#keeper.isolate.drop('The session has moved to another daemon.');
     this.#forgetIsolate();
@@ -373,7 +375,7 @@ export class Session {
   close(reason: string): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#ending.abort();
+    this.#raises.end();
     this.#end('SESSION_CLOSED', 'The session was closed while the cell was running.');
     this.#emit({ kind: 'session.closed', reason });
     this.#journal.remove();

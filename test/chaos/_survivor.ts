@@ -16,7 +16,8 @@ export const jsonOf = (result: ExecutionResult): unknown =>
 
 export class Survivor {
   readonly #t: Pick<ExecutionContext, 'teardown'>;
-  readonly #args: readonly string[];
+  /** Of the next daemon. */
+  args: readonly string[];
   readonly #preload: readonly string[];
   readonly stateDir = mkdtempSync(join(tmpdir(), 'pyrepl3-chaos-'));
   daemon!: DaemonProcess;
@@ -29,7 +30,7 @@ export class Survivor {
 
   private constructor(t: Pick<ExecutionContext, 'teardown'>, args: readonly string[], preload: readonly string[]) {
     this.#t = t;
-    this.#args = args;
+    this.args = args;
     this.#preload = preload;
   }
 
@@ -48,7 +49,7 @@ export class Survivor {
 
   async #boot(): Promise<void> {
     this.daemon = await DaemonProcess.start(this.#t, {
-      ...{ stateDir: this.stateDir, args: this.#args, preload: this.#preload },
+      ...{ stateDir: this.stateDir, args: this.args, preload: this.#preload },
     });
     this.client = await this.daemon.connect();
     await this.client.call('daemon.hello', { token: TOKEN });

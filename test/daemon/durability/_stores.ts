@@ -51,6 +51,7 @@ export const STATE: StoredSession = {
   asked: { limits: {}, capabilities: null },
   grants: [],
   info: null,
+  raises: [],
 };
 
 /** Every session of the store with its journal, oldest first. */
