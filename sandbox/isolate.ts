@@ -24,7 +24,7 @@ export type Primitive = string | number | boolean | undefined;
 
 export interface IsolateEvents {
   /** A message of the guest side, as `SendToHost` in `javascript/guest/output.ts` sent it. */
-  message(kind: unknown, a: unknown, b: unknown, c: unknown, d: unknown): void;
+  message(kind: unknown, a: unknown, b: unknown, c: unknown, d: unknown, e: unknown): void;
   /** A pure computation asked for synchronously. */
   compute(operation: unknown, args: readonly unknown[]): string | null;
   /** V8 has lost control of this isolate; nothing in it can be used or freed. */
@@ -145,8 +145,8 @@ export class Isolate {
     else this.#events?.catastrophe('memory', message);
   }
 
-  readonly #receive = (kind: unknown, a: unknown, b: unknown, c: unknown, d: unknown): void =>
-    this.#events?.message(kind, a, b, c, d);
+  readonly #receive = (kind: unknown, a: unknown, b: unknown, c: unknown, d: unknown, e: unknown): void =>
+    this.#events?.message(kind, a, b, c, d, e);
   readonly #compute = (operation: unknown, ...args: unknown[]): string | null =>
     this.#events?.compute(operation, args) ?? null;
 

@@ -246,11 +246,8 @@ export type FromHost =
       readonly kind: 'call';
       readonly isolate: string;
       readonly cell: number | null;
-      /**
-       * The cell that the code goes back to which made it: that cell itself, or one whose timer or call has brought it here. Where
-       * several may have, the oldest; null where it is none's.
-       */
-      readonly origin: number | null;
+      /** The cell that the code goes back to which made it: the running one, or one whose timer or call has led to it. 0: none. */
+      readonly origin: number;
       readonly call: number;
       readonly name: string;
       readonly argsJson: string;

@@ -106,7 +106,7 @@ export interface RecordedCall {
   readonly key: string;
   readonly executionId: string | null;
   /** The cell that the code goes back to which made it; of an earlier one than was running, it had left it behind. */
-  readonly origin: number | null;
+  readonly origin: number;
   readonly name: string;
   readonly argsJson: string;
   readonly position: string | null;

@@ -283,7 +283,7 @@ class Reader {
   #doneTwice(takenBack: readonly number[], lastCell: number): string | undefined {
     for (const call of takenBack) {
       const { record, begun } = this.#calls.get(call) ?? {};
-      if (begun && record && record.origin !== null && record.origin <= lastCell)
+      if (begun && record && record.origin > 0 && record.origin <= lastCell)
         return `what cell ${record.origin} had left behind has called ${record.name} since, which is not to be done twice`;
     }
     return undefined;

@@ -57,7 +57,7 @@ function isMessage(m: Loose): boolean {
       return (
         ofIsolate(m) &&
         cellOrNull(m) &&
-        (m['origin'] === null || isCount(m['origin'])) &&
+        isCount(m['origin']) &&
         isCount(m['call']) &&
         isText(m['name'], 256) &&
         isText(m['argsJson']) &&

@@ -70,11 +70,11 @@ export class JavaScriptSession implements HostSession {
     this.#send = (message) => this.#tell(message);
     this.#output = new SessionOutput(this.#send, () => this.#cells.running?.cell ?? null);
     this.#timers = new GuestTimers(spec.timersMax, (id, origin) =>
-      this.#enterBackground(['timer', id], { op: 'timer', ref: id, origin }),
+      this.#enterBackground(['timer', id, origin], { op: 'timer', ref: id }),
     );
     this.#calls = new OpenCalls(spec.pendingCallsMax, spec.patient);
     isolate.listen({
-      message: (kind, a, b, c, d) => this.#receive(kind, a, b, c, d),
+      message: (kind, a, b, c, d, e) => this.#receive(kind, a, b, c, d, e),
       compute: (operation, args) => computeForGuest(operation, args, this.#cells.sourceOf),
       catastrophe: (by, message) => powers.doomed(by, message),
     });
@@ -83,14 +83,12 @@ export class JavaScriptSession implements HostSession {
     const nowMs = openedMs ?? Math.floor(powers.nowMs());
     this.#entries.give({ nowMs, entropy: '' }, openedMs !== undefined);
     const opening = guestOpening(spec, nowMs);
-    this.#opened = this.#enter(this.#language.engineEntryMs * 5, opening, { op: 'open', ref: 0, origin: null }).then(
-      (end) => {
-        if (end.end !== 'returned') this.#lose('stuck', 'The isolate could not be opened.');
-        this.#isOpen = true;
-        this.#background.reset();
-        this.#cells.opened();
-      },
-    );
+    this.#opened = this.#enter(this.#language.engineEntryMs * 5, opening, { op: 'open', ref: 0 }).then((end) => {
+      if (end.end !== 'returned') this.#lose('stuck', 'The isolate could not be opened.');
+      this.#isOpen = true;
+      this.#background.reset();
+      this.#cells.opened();
+    });
     this.#cells = this.#makeCells();
   }
 
@@ -207,7 +205,7 @@ export class JavaScriptSession implements HostSession {
 
   // --- what the guest side says --------------------------------------------------------------------------------------
 
-  #receive(kind: unknown, a: unknown, b: unknown, c: unknown, d: unknown): void {
+  #receive(kind: unknown, a: unknown, b: unknown, c: unknown, d: unknown, e: unknown): void {
     if (this.#disposed) return;
     if (kind === 'out' && (a === 'stdout' || a === 'stderr') && typeof b === 'string') this.#output.write(a, b);
     else if (kind === 'truncated') this.#output.cutByGuest();
@@ -216,26 +214,27 @@ export class JavaScriptSession implements HostSession {
     else if (kind === 'done' && typeof a === 'number' && typeof b === 'string') {
       this.#cells.came(a, b);
     } else if (kind === 'call' && typeof a === 'number' && typeof b === 'string' && typeof c === 'string')
-      this.#call(a, b, c, d);
+      this.#call({ call: a, name: b, argsJson: c, stack: d, origin: originOf(e) });
     else if (kind === 'denied' && typeof a === 'string')
       this.#send({ kind: 'denied', cell: this.#cells.running?.cell ?? null, name: a });
     else if (kind === 'refused' && typeof a === 'string')
       this.#send({ kind: 'capabilities.refused', names: a.split(',') });
     else if (kind === 'timer' && typeof a === 'number' && typeof b === 'number')
-      this.#timers.start(a, b, c === 1, this.#entries);
+      this.#timers.start(a, b, c === 1, { nowMs: this.#entries.nowMs, origin: originOf(d) });
     else if (kind === 'untimer' && typeof a === 'number') this.#timers.stop(a);
     else if (kind === 'fatal' && typeof a === 'string') this.#lose('memory', fatalMessage(a));
     else if (kind === 'reads' && typeof a === 'string' && typeof b === 'number')
       this.#entries.record({ op: 'reads', reads: a, entry: b });
   }
 
-  #call(call: number, name: string, argsJson: string, stack: unknown): void {
-    const { origin } = this.#entries;
+  #call({ call, name, argsJson, stack, origin }: GuestCall): void {
     const opened = this.#calls.open(call, name, argsJson, origin);
     if (opened === undefined) return;
     if (opened.patient) this.#cells.running?.clock.pause();
     const position =
-      typeof stack === 'string' ? userPosition(stack.slice(0, STACK_LENGTH_MAX), this.#cells.sourceOf) : undefined;
+      typeof stack === 'string' && stack !== ''
+        ? userPosition(stack.slice(0, STACK_LENGTH_MAX), this.#cells.sourceOf)
+        : undefined;
     const message = { kind: 'call', cell: this.#cells.running?.cell ?? null, origin, call, name, argsJson } as const;
     this.#send(position === undefined ? message : { ...message, position });
   }
@@ -244,11 +243,8 @@ export class JavaScriptSession implements HostSession {
     const opened = this.#calls.settle(call);
     if (opened === undefined) return false;
     if (opened.patient) this.#cells.running?.clock.resume();
-    void this.#enterBackground(['settle', call, ok ? 1 : 0, json], {
-      op: 'settle',
-      ref: call,
-      origin: opened.origin,
-    });
+    const entry = ['settle', call, ok ? 1 : 0, json, opened.origin] as const;
+    void this.#enterBackground(entry, { op: 'settle', ref: call });
     return true;
   }
 
@@ -258,7 +254,6 @@ export class JavaScriptSession implements HostSession {
     void this.#enter(this.#language.engineEntryMs, ['grant', grant, JSON.stringify(docs)], {
       op: 'grant',
       ref: number,
-      origin: null,
     });
   }
 
@@ -269,7 +264,7 @@ export class JavaScriptSession implements HostSession {
       this.#enter(
         this.#language.engineEntryMs,
         entry,
-        KEPT_QUESTIONS.has(entry[0]) ? { op: 'ask', ref: id, origin: null } : undefined,
+        KEPT_QUESTIONS.has(entry[0]) ? { op: 'ask', ref: id } : undefined,
       );
     void answerQuestion(question, {
       language: this.#language,
@@ -352,6 +347,16 @@ export class JavaScriptSession implements HostSession {
     });
   }
 }
+
+interface GuestCall {
+  readonly call: number;
+  readonly name: string;
+  readonly argsJson: string;
+  readonly stack: unknown;
+  readonly origin: number;
+}
+
+const originOf = (cell: unknown): number => (Number.isSafeInteger(cell) && (cell as number) > 0 ? (cell as number) : 0);
 
 const fatalMessage = (problem: string): string => `The interpreter cannot go on: ${problem.slice(0, FATAL_MAX)}`;
 

@@ -12,7 +12,7 @@ interface OpenCall {
   readonly length: number;
   readonly patient: boolean;
   /** The cell that it goes back to. */
-  readonly origin: number | null;
+  readonly origin: number;
 }
 
 export class OpenCalls {
@@ -36,7 +36,7 @@ export class OpenCalls {
   }
 
   /** Undefined where the call is beyond a bound, or is open already. */
-  open(call: number, name: string, argsJson: string, origin: number | null): OpenCall | undefined {
+  open(call: number, name: string, argsJson: string, origin: number): OpenCall | undefined {
     const { length } = argsJson;
     const refused = this.#open.size >= this.#callsMax || length > ARGUMENTS_MAX || this.#length + length > WAITING_MAX;
     if (refused || this.#open.has(call)) return undefined;

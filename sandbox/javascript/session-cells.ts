@@ -201,7 +201,6 @@ export class SessionCells {
     let end = await this.#powers.enter(clock.leftMs + this.#powers.language.engineEntryMs, entry, {
       op: 'run',
       ref: cell,
-      origin: cell,
     });
     if (end.end === 'unhandled') end = await this.#powers.enter(this.#powers.language.engineEntryMs, ['collect', cell]);
     if (end.end === 'returned' && end.text !== '')
@@ -253,7 +252,7 @@ export class SessionCells {
     cell.stoppedBy ??= by;
     const unanswered = setTimeout(() => this.#isolate.checkDisposed(), ABANDON_MS_MAX);
     void this.#powers
-      .enter(this.#powers.language.engineEntryMs, ['abandon'], { op: 'abandon', ref: cell.cell, origin: cell.cell })
+      .enter(this.#powers.language.engineEntryMs, ['abandon'], { op: 'abandon', ref: cell.cell })
       .then(() => {
         clearTimeout(unanswered);
         return this.#finish(cell, { status: 'stopped', by: cell.stoppedBy ?? 'request' });

@@ -20,8 +20,8 @@ export interface EntriesPowers {
   tell(): void;
 }
 
-/** What a kept entry is about, and the cell that it goes on with. */
-export type Kept = Pick<IsolateEntry, 'op' | 'ref'> & { readonly origin: number | null };
+/** What a kept entry is about. */
+export type Kept = Pick<IsolateEntry, 'op' | 'ref'>;
 
 export class SessionEntries {
   readonly #isolate: Isolate;
@@ -29,9 +29,6 @@ export class SessionEntries {
   readonly #powers: EntriesPowers;
   #active = 0;
   #keptActive = 0;
-  /** Of the entries that have not come to their end. */
-  readonly #origins = new Set<{ readonly origin: number | null }>();
-  #lastOrigin: number | null = null;
   #nowMs = 0;
   #records: LifeRecord[] = [];
   /** The time and entropy of the next kept entry, while a lost isolate is rebuilt. */
@@ -54,14 +51,6 @@ export class SessionEntries {
     return this.#keptActive;
   }
 
-  /** The oldest cell that what is said now may go back to: which of the entries said it is not known. */
-  get origin(): number | null {
-    let oldest: number | null = null;
-    for (const { origin } of this.#origins)
-      oldest = origin !== null && origin < (oldest ?? Number.POSITIVE_INFINITY) ? origin : oldest;
-    return oldest;
-  }
-
   /** The time of the latest kept entry. */
   get nowMs(): number {
     return this.#nowMs;
@@ -75,15 +64,8 @@ export class SessionEntries {
   ): Promise<EntryEnd> {
     const { nowMs, entropy } = kept === undefined ? { nowMs: 0, entropy: '' } : this.#stamp(kept);
     if (this.#active++ === 0) this.#powers.setActive(true);
-    if (kept !== undefined) {
-      this.#keptActive++;
-      this.#lastOrigin = kept.origin;
-    }
-    // What the engine does by itself goes on with what ran before it.
-    const from = { origin: this.#lastOrigin };
-    this.#origins.add(from);
+    if (kept !== undefined) this.#keptActive++;
     const end = await this.#isolate.enter(timeoutMs, [operation, nowMs, entropy, ...args]);
-    this.#origins.delete(from);
     if (kept !== undefined) this.#keptActive--;
     if (--this.#active === 0) this.#powers.setActive(false);
     if (kept !== undefined && (end.end === 'timed-out' || end.end === 'terminated'))

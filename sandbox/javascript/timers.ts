@@ -6,21 +6,21 @@ interface GuestTimer {
   readonly delayMs: number;
   readonly repeat: boolean;
   /** The cell that it goes back to. */
-  readonly origin: number | null;
+  readonly origin: number;
   /** When it is due, on the clock that guest code sees. */
   readonly dueMs: number;
   armed: NodeJS.Timeout | undefined;
 }
 
 export class GuestTimers {
-  readonly #fire: (id: number, origin: number | null) => Promise<void>;
+  readonly #fire: (id: number, origin: number) => Promise<void>;
   readonly #max: number;
   readonly #timers = new Map<number, GuestTimer>();
   /** While the life of a lost isolate is repeated, timers fire when they fired then. */
   #held = false;
 
   /** @param fire enters the isolate; settles when that entry has ended */
-  constructor(max: number, fire: (id: number, origin: number | null) => Promise<void>) {
+  constructor(max: number, fire: (id: number, origin: number) => Promise<void>) {
     this.#max = max;
     this.#fire = fire;
   }
@@ -34,12 +34,14 @@ export class GuestTimers {
     id: number,
     delayMs: number,
     repeat: boolean,
-    { nowMs, origin }: { readonly nowMs: number; readonly origin: number | null },
+    { nowMs, origin }: { readonly nowMs: number; readonly origin: number },
   ): void {
+    // One timer may stand for those of many cells, as in the event loop of Python: it goes back to the oldest of them.
+    const oldest = Math.min(this.#timers.get(id)?.origin ?? origin, origin);
     this.stop(id);
     if (this.#timers.size >= this.#max) return;
     const delay = Math.min(Math.max(1, Number.isFinite(delayMs) ? delayMs : 1), DELAY_MS_MAX);
-    const timer: GuestTimer = { delayMs: delay, repeat, origin, dueMs: nowMs + delay, armed: undefined };
+    const timer: GuestTimer = { delayMs: delay, repeat, origin: oldest, dueMs: nowMs + delay, armed: undefined };
     this.#timers.set(id, timer);
     if (!this.#held) this.#arm(id, timer, delay);
   }
@@ -52,7 +54,7 @@ export class GuestTimers {
   async fire(id: number, clock: { readonly nowMs: number }): Promise<void> {
     const timer = this.#timers.get(id);
     if (timer !== undefined && !timer.repeat) this.#timers.delete(id);
-    await this.#fire(id, timer?.origin ?? null);
+    await this.#fire(id, timer?.origin ?? 0);
     // An interval is armed again only after its callback ended, and only if that did not clear or replace it.
     if (timer?.repeat && this.#timers.get(id) === timer)
       this.start(id, timer.delayMs, true, { nowMs: clock.nowMs, origin: timer.origin });

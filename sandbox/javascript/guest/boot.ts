@@ -95,6 +95,7 @@ export function boot(
   const defineProperty = Reflect.defineProperty;
   const uncurryThis = Function.prototype.bind.bind(Function.prototype.call) as GuestKernel['uncurryThis'];
   const clock = { nowMs: 0, startMs: 0 };
+  let origin = 0;
   const liveClock = modules.makeLiveClock(sendNow);
   const apply = Reflect.apply;
   const send: SendToHost = (...message) => {
@@ -118,7 +119,8 @@ export function boot(
     clock,
     random32: () => generator.random32(),
     compute: computeByHost as (operation: HostComputation, ...args: string[]) => string | null,
-    startTimer: (id, delayMs, repeat) => send('timer', id, delayMs, repeat ? 1 : 0),
+    origin: () => origin,
+    startTimer: (id, delayMs, repeat) => send('timer', id, delayMs, repeat ? 1 : 0, origin),
     stopTimer: (id) => send('untimer', id),
     write: output.write,
   };
@@ -260,6 +262,10 @@ export function boot(
     if (nowMs > 0) liveClock.begin();
     if (nowMs > clock.nowMs) clock.nowMs = nowMs;
     if (entropy !== '') generator.mix(entropy);
+    // Any other entry goes on with what the one before it has begun.
+    if (operation === 'run') origin = a as number;
+    else if (operation === 'timer') origin = b as number;
+    else if (operation === 'settle') origin = rest[0] as unknown as number;
     const answer = operations[operation]?.(a, b, c, rest) ?? '';
     liveClock.report();
     return answer;

@@ -209,8 +209,7 @@ export function makeCapabilityCalls(
     const id = ++calls;
     waitingSize += argsJson.length;
     MapSet(waiting, id, { name, size: argsJson.length, take });
-    if (SetHas(patient, name)) send('call', id, name, argsJson, place);
-    else send('call', id, name, argsJson);
+    send('call', id, name, argsJson, SetHas(patient, name) ? place : '', kernel.origin());
     return id;
   }
   function startHere(

@@ -17,6 +17,8 @@ export interface GuestKernel {
   readonly random32: () => number;
   /** Asks the host for a pure computation, synchronously. Answers `null` where the host refuses the input. */
   readonly compute: (operation: HostComputation, ...args: string[]) => string | null;
+  /** The cell that what runs now goes back to: itself, or the one whose timer or call has led to it. 0 where it is none's. */
+  readonly origin: () => number;
   /** Schedules `enter('timer', id)` by the host, once (`repeat` false) or repeatedly, or cancels it. Delays are in milliseconds. */
   readonly startTimer: (id: number, delayMs: number, repeat: boolean) => void;
   readonly stopTimer: (id: number) => void;

@@ -4,7 +4,8 @@ export type SendToHost = (
   a?: string | number,
   b?: string | number,
   c?: string | number,
-  d?: string,
+  d?: string | number,
+  e?: number,
 ) => void;
 
 export interface GuestOutput {

@@ -127,9 +127,10 @@ export function makePython(assets: PythonAssets, engine: PythonEngine, environme
       });
     }
     function arm(delayMs: number): void {
-      if (timer !== undefined) kernel.stopTimer(TIMER);
+      // One that is set already is set anew, which the host is not told as two things: it goes back to the cell that set it first.
+      if (delayMs >= 0) kernel.startTimer(TIMER, delayMs, false);
+      else if (timer !== undefined) kernel.stopTimer(TIMER);
       timer = delayMs < 0 ? undefined : TIMER;
-      if (timer !== undefined) kernel.startTimer(TIMER, delayMs, false);
     }
     /** Above what JavaScript's own timers count up to. */
     const TIMER = 2 ** 40;

@@ -31,7 +31,7 @@ const good: readonly Record<string, unknown>[] = [
   { kind: 'output.truncated', isolate, cell: 3 },
   { kind: 'display', isolate, cell: 3, dataJson: '{}' },
   { kind: 'log', isolate, cell: 3, level: 'info', text: 't' },
-  { kind: 'call', isolate, cell: 3, origin: null, call: 1, name: 'input', argsJson: '[]' },
+  { kind: 'call', isolate, cell: 3, origin: 2, call: 1, name: 'input', argsJson: '[]' },
   { kind: 'denied', isolate, cell: null, name: 'hash' },
   {
     kind: 'isolate.lived',

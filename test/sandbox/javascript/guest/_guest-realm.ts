@@ -32,6 +32,7 @@ export function makeKernel(global: Record<string, unknown>) {
     clock,
     random32,
     compute: (operation, ...args) => computeUrl(operation, args),
+    origin: () => 0,
     startTimer: (id, delayMs, repeat) => void started.push({ id, delayMs, repeat }),
     stopTimer: (id) => void stopped.push(id),
     write: (stream, text) => void written.push(`${stream}: ${text}`),
@@ -179,7 +180,7 @@ export function installInRealm({ live = false } = {}) {
   const host = vm.runInContext(
     `((compute, startTimer, stopTimer, write) => ({
       compute: (operation, a, b, c) => compute(operation, a, b, c), startTimer: (a, b, c) => startTimer(a, b, c),
-      stopTimer: (a) => stopTimer(a), write: (a, b) => write(a, b) }))`,
+      origin: () => 0, stopTimer: (a) => stopTimer(a), write: (a, b) => write(a, b) }))`,
     context,
   )(
     (operation: 'url.parse' | 'url.set', ...args: (string | undefined)[]) =>

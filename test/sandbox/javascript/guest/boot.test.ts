@@ -160,7 +160,7 @@ test('a granted function leaves as a message, and its promise settles with the a
   const asked = await guest.run("input('a', { b: [1] }, undefined)");
   t.deepEqual(
     asked.sent.find(([kind]) => kind === 'call'),
-    ['call', 1, 'input', '["a",{"b":[1]}]'],
+    ['call', 1, 'input', '["a",{"b":[1]}]', '', 1],
   );
   t.deepEqual(
     (await guest.enter(['settle', 1, 1, '{"then":1}'])).sent.find(([kind]) => kind === 'done')?.[2],
