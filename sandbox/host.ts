@@ -133,9 +133,9 @@ export class SandboxHost {
 
   #loadPython(cordon: Cordon): void {
     this.#held = [];
-    const cold = (): void => this.#channel.send({ kind: 'host.cold' });
+    const told = (name: string, found: boolean): void => this.#channel.send({ kind: 'host.snapshot', name, found });
     // Where it fails, the error ends the host, and the daemon is told why on the standard error.
-    void PythonIsolates.load(this.#powers.snapshotFolder, cordon.heapMiB, cold).then((isolates) => {
+    void PythonIsolates.load(this.#powers.snapshotFolder, cordon.heapMiB, told).then((isolates) => {
       this.#python = isolates;
       const held = this.#held ?? [];
       this.#held = undefined;

@@ -204,8 +204,8 @@ export type Answer =
 export type FromHost =
   | { readonly kind: 'host.ready'; readonly v8: string }
   | { readonly kind: 'host.pong'; readonly id: number }
-  /** A host of Python found no snapshot, and starts CPython itself. */
-  | { readonly kind: 'host.cold' }
+  /** A host of Python goes on from the snapshot of that name, or has not found it and starts CPython itself. */
+  | { readonly kind: 'host.snapshot'; readonly name: string; readonly found: boolean }
   /** The host's engine is beyond repair; `isolate` is the one in which it happened, where that is known. */
   | {
       readonly kind: 'host.doomed';

@@ -85,8 +85,8 @@ function isMessage(m: Loose): boolean {
       return ofIsolate(m) && isEnd(m['by']) && isText(m['message'], ERROR_TEXT_MAX);
     case 'host.ready':
       return isText(m['v8'], 64);
-    case 'host.cold':
-      return true;
+    case 'host.snapshot':
+      return isText(m['name'], 128) && typeof m['found'] === 'boolean';
     case 'host.pong':
       return isCount(m['id']);
     case 'host.doomed':

@@ -250,7 +250,8 @@ export class HostPool {
 
   #receive(host: PooledHost, message: FromHost): void {
     if (message.kind === 'host.pong') host.pong(message.id);
-    else if (message.kind === 'host.cold') void this.#snapshots.missing();
+    else if (message.kind === 'host.snapshot')
+      void (message.found ? this.#snapshots.used(message.name) : this.#snapshots.missing());
     else if (message.kind === 'host.doomed') {
       // Also where its session is gone already: then it is nobody's fault among those that are left.
       if (message.isolate !== null)

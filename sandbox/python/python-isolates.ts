@@ -4,7 +4,7 @@ import { Isolate } from '../isolate.ts';
 import type { IsolateSpec, PlatformSpec } from '../protocol.ts';
 import { pythonFiles } from './files.ts';
 import { pythonPrelude } from './prelude.ts';
-import { makeSnapshot, readSnapshot, sharedSnapshot } from './snapshot.ts';
+import { makeSnapshot, readSnapshot, sharedSnapshot, snapshotName } from './snapshot.ts';
 
 const MIB = 1024 * 1024;
 const WASM_PAGE = 65_536;
@@ -23,14 +23,16 @@ export class PythonIsolates {
   /**
    * @param folder where the daemon keeps snapshots; where it has none yet, CPython is started in this process
    * @param heapMiB the most that one isolate may use
-   * @param cold told where there is no snapshot
+   * @param told the name of the snapshot, and whether there was one
    */
-  static async load(folder: string | undefined, heapMiB: number, cold: () => void): Promise<PythonIsolates> {
+  static async load(
+    folder: string | undefined,
+    heapMiB: number,
+    told: (name: string, found: boolean) => void,
+  ): Promise<PythonIsolates> {
     let snapshot = folder === undefined ? undefined : readSnapshot(folder);
-    if (snapshot === undefined) {
-      cold();
-      snapshot = await makeSnapshot();
-    }
+    told(snapshotName(), snapshot !== undefined);
+    snapshot ??= await makeSnapshot();
     const isolates = new PythonIsolates(sharedSnapshot(snapshot));
     // Guest code can reach the memory itself through the loader's own module, past what CPython asks before it grows.
     setFlagsFromString(`--wasm-max-mem-pages=${Math.ceil(isolates.#heapBytesMax(heapMiB) / WASM_PAGE)}`);
