@@ -3,6 +3,7 @@ import type { Language } from '../protocol.ts';
 import { HISTORY_LINES_MAX, History } from '../repl/history.ts';
 import { Repl } from '../repl/repl.ts';
 import { defaultStateDirectory } from '../state-directory.ts';
+import { highlight } from '../terminal/highlight.ts';
 import { LineSource } from '../terminal/line-source.ts';
 import type { CliContext } from './cli-context.ts';
 import { EXIT } from './cli-error.ts';
@@ -29,20 +30,20 @@ export async function repl(
   const release = context.onInterrupt(() => loop.interrupt());
   try {
     if (onTerminal) context.out.write(banner(context, reached, session.info));
-    await loop.run(openLines(context, loop, history));
+    await loop.run(openLines(context, loop, history, session.info.language));
   } finally {
     release();
   }
   return EXIT.ok;
 }
 
-function openLines(context: CliContext, loop: Repl, history: History | null): LineSource {
+function openLines(context: CliContext, loop: Repl, history: History | null, language: Language): LineSource {
   if (!history) return new LineSource({ input: context.stdin });
   return new LineSource({
     input: context.stdin,
     editor: {
       output: context.terminal,
-      colours: context.out.colours,
+      highlight: context.out.colours ? (line) => highlight(line, language) : null,
       complete: loop.complete,
       history: history.lines,
       historyLinesMax: HISTORY_LINES_MAX,

@@ -1,6 +1,5 @@
 import { clearScreenDown, createInterface, cursorTo, type Interface, moveCursor } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
-import { highlight } from './highlight.ts';
 
 /** Lines that arrived before anybody asked for them; a pipe is paused at this many. */
 const LINES_AHEAD_MAX = 100;
@@ -12,7 +11,8 @@ export interface LineSourceOptions {
   /** Where an editor echoes; without it lines are read as they come. */
   readonly editor?: {
     readonly output: Writable;
-    readonly colours: boolean;
+    /** Adds colours to a line, and nothing that takes room; null where there are to be none. */
+    readonly highlight: ((line: string) => string) | null;
     readonly complete: Completer;
     /** Newest first. */
     readonly history: readonly string[];
@@ -135,16 +135,16 @@ export class LineSource {
       if (this.#secret) history.shift();
     });
     // The editor has its own listener for keys already, so at this one the line is as the key has made it.
-    if (editor.colours) input.on('keypress', () => this.#colour());
+    if (editor.highlight) input.on('keypress', () => this.#colour());
   }
 
   /** Writes the line once more, in colours, over itself: the cursor and the layout stay what the editor made them. */
   #colour(): void {
     const { line } = this;
-    if (!this.#editor?.colours || this.#ended || this.#secret || line === '') return;
+    if (!this.#editor?.highlight || this.#ended || this.#secret || line === '') return;
     const { rows } = this.#interface.getCursorPos();
     const up = rows === 0 ? '' : `\x1b[${rows}A`;
-    this.#editor.output.write(`\x1b7${up}\r${this.#interface.getPrompt()}${highlight(line)}\x1b8`);
+    this.#editor.output.write(`\x1b7${up}\r${this.#interface.getPrompt()}${this.#editor.highlight(line)}\x1b8`);
   }
 
   #onLine(line: string): void {

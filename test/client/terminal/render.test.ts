@@ -1,4 +1,5 @@
 import test from 'ava';
+import { LANGUAGES, type Language } from '../../../client/protocol.ts';
 import { highlight } from '../../../client/terminal/highlight.ts';
 import { renderError, renderForRepl, renderForShell } from '../../../client/terminal/render.ts';
 import { plainText } from '../../../client/terminal/terminal-filter.ts';
@@ -47,10 +48,20 @@ test('highlighting adds colours and nothing else, whatever the line', (t) => {
     '',
     '   ',
     '}) => {',
+    'async def f(x: "open) -> None:  # c',
+    'f\'{x!r}\' r"""\\n',
   ]) {
-    t.is(plainText(highlight(line)), line);
+    for (const language of LANGUAGES) t.is(plainText(highlight(line, language)), line);
   }
-  t.true(highlight('const a').includes('\x1b['));
+  t.true(highlight('const a', 'javascript').includes('\x1b['));
+});
+
+test('each language has its own keywords and comments', (t) => {
+  const colours = (line: string, language: Language) => highlight(line, language).split('\x1b[').length - 1;
+  t.true(colours('elif', 'python') > 0);
+  t.is(colours('elif', 'javascript'), 0);
+  t.is(highlight('# a "b"', 'python').indexOf('\x1b['), 0);
+  t.is(colours('# a "b"', 'python'), 2);
 });
 
 test('of Python, None is not shown, and data looks as Python writes it', (t) => {
