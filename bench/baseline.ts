@@ -1,4 +1,4 @@
-/** The two things a session is held against: bare isolated-vm, and plain V8. Each lives in a process of its own. */
+/** What a session is held against: bare isolated-vm, plain V8, and Pyodide as it comes. Each lives in a process of its own. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -66,6 +66,18 @@ export class PlainV8 extends Baseline {
   }
 
   /** Resolves to the value of the script. */
+  run(source: string): Promise<unknown> {
+    return this.request({ source });
+  }
+}
+
+/** Pyodide: a Node process with one interpreter, in whose global namespace each source is run. */
+export class PlainPyodide extends Baseline {
+  constructor() {
+    super(fork(fileURLToPath(import.meta.resolve('./pyodide-process.ts'))));
+  }
+
+  /** Resolves to the value of the source. */
   run(source: string): Promise<unknown> {
     return this.request({ source });
   }

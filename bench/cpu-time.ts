@@ -3,6 +3,7 @@
  * and with it `cpuMs` of a result, is time on the wall, which on a busy machine was 24 times the CPU that was used.
  */
 import { readdirSync, readFileSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 
 /** Milliseconds of CPU of all threads of a process that live now: those of the compiler and the collector too. */
 function cpuMsSoFar(pid: number): number {
@@ -25,4 +26,13 @@ export async function cpuMsOf<T>(
   const before = cpuMsSoFar(pid);
   const value = await run();
   return { value, cpuMs: cpuMsSoFar(pid) - before };
+}
+
+const QUIET_MS = 400;
+/** What timers of an idle process use. */
+const QUIET_CPU_MS_MAX = 4;
+
+/** Settles when the process has nothing to do: its spare isolates are made, and V8 has compiled what it wanted to. */
+export async function untilQuiet(pid: number): Promise<void> {
+  while ((await cpuMsOf(pid, () => pause(QUIET_MS))).cpuMs > QUIET_CPU_MS_MAX);
 }

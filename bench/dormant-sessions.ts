@@ -7,19 +7,14 @@
  * a function of before: the session is read from the journal, and its isolate made again. Those that are asked are spread over all of
  * them, half of them in either daemon. Does not measure: long histories, sessions that wait for something, their hosts, the disk.
  */
-import { readFileSync } from 'node:fs';
 import { type BenchClient, type BenchDaemon, startDaemon } from './bench-daemon.ts';
 import { type Question, type Row, time, timingRow } from './measure.ts';
+import { residentMiB } from './resident-memory.ts';
 
 const MIB = 1024 * 1024;
 /** So many are made at once: enough to keep the hosts busy, and few enough for them to be hibernated at once. */
 const LANES = 16;
 const RESIDENT_MIB_TO_REACH = 300e6 / MIB;
-
-function residentMiB(pid: number): number {
-  const pages = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]);
-  return (pages * 4096) / MIB;
-}
 
 async function makeOne(client: BenchClient, number: number): Promise<string> {
   const sessionId = await client.open();

@@ -3,14 +3,14 @@
 /** `smoke` proves that the bench runs and measures nothing worth reading. */
 export type Size = 'full' | 'smoke';
 
-/** One line of the report. Figures of one row share the unit; `ratio` is ours over bare isolated-vm, measured in the same run. */
+/** One line of the report. Figures of one row share the unit; `ratio` is ours over `bare`, measured in the same run. */
 export interface Row {
   readonly question: string;
   readonly unit: 'ms' | '/s' | 'times' | 'MiB' | 'cells';
   readonly median: number;
   /** The 99th percentile; null where there is one figure and no distribution. */
   readonly p99: number | null;
-  /** The same work in bare isolated-vm, or null where it has no counterpart there. */
+  /** The same work in bare isolated-vm, of Python in Pyodide as it comes; null where it has no counterpart there. */
   readonly bare: number | null;
   /** The figure to reach, in the unit of the row; null where none is set. */
   readonly target: number | null;

@@ -14,6 +14,10 @@ import { injection } from './injection.ts';
 import type { Row } from './measure.ts';
 import { newSession } from './new-session.ts';
 import { policyDecision } from './policy-decision.ts';
+import { pythonCpuBound } from './python-cpu-bound.ts';
+import { pythonMemory } from './python-memory.ts';
+import { pythonNewSession } from './python-new-session.ts';
+import { pythonRoundTrip } from './python-round-trip.ts';
 import { recovery } from './recovery.ts';
 import { roundTrip } from './round-trip.ts';
 import { sessionsMemory } from './sessions-memory.ts';
@@ -30,6 +34,10 @@ const QUESTIONS = [
   sessionsMemory,
   recovery,
   dormantSessions,
+  pythonNewSession,
+  pythonRoundTrip,
+  pythonCpuBound,
+  pythonMemory,
 ];
 
 function machineLine(): string {
@@ -72,7 +80,7 @@ if (!values.smoke) measureBuilt();
 const machine = machineLine();
 const report: { readonly name: string; readonly rows: readonly Row[] }[] = [];
 if (!values.json) {
-  const head = ['', 'median', 'p99', 'bare ivm', 'ratio', 'to reach'];
+  const head = ['', 'median', 'p99', 'bare', 'ratio', 'to reach'];
   const widths = [58, 13, 8, 9, 8, 9];
   process.stdout.write(`${machine}\n${head.map((text, i) => text.padStart(widths[i] as number)).join(' ')}\n`);
 }

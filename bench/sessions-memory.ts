@@ -6,17 +6,11 @@
  * them sent at once; the last row is a `1+1` in new sessions meanwhile. Does not measure: the daemon's own share for an idle
  * session, heaps that have grown, sessions at different levels.
  */
-import { readFileSync } from 'node:fs';
 import { type BenchDaemon, startDaemon } from './bench-daemon.ts';
 import { type Question, type Row, time, timingRow } from './measure.ts';
+import { residentMiB } from './resident-memory.ts';
 
-const MIB = 1024 * 1024;
 const BUSY = '{ let sum = 0; for (let i = 0; i < 1_000_000; i++) sum = (sum + i * i) % 1009; sum }';
-
-function residentMiB(pid: number): number {
-  const pages = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]);
-  return (pages * 4096) / MIB;
-}
 
 async function idle(daemon: BenchDaemon, count: number): Promise<{ row: Row; sessions: string[] }> {
   const { client } = daemon;

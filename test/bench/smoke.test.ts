@@ -16,6 +16,10 @@ const QUESTIONS = [
   'sessions-memory',
   'recovery',
   'dormant-sessions',
+  'python-new-session',
+  'python-round-trip',
+  'python-cpu-bound',
+  'python-memory',
 ];
 
 test('every bench runs at smoke size and answers with finite figures', async (t) => {
