@@ -52,6 +52,13 @@ const limits = v.strictObject({
   queueLengthMax: v.optional(count),
 });
 
+/** Words of a command line. Together no longer than a source may be at the lowest level. */
+const argv = v.pipe(
+  v.array(v.string()),
+  v.maxLength(1000),
+  v.check((words) => words.reduce((sum, word) => sum + word.length, 0) <= 1_048_576, 'at most 1 MiB of text'),
+);
+
 /** A level's name is checked against the policy in force, which may hold levels of its own. */
 const level = v.string();
 const none = v.strictObject({});
@@ -77,6 +84,7 @@ export const METHODS = {
       name: v.optional(label),
       limits: v.optional(limits),
       capabilities: v.optional(v.pipe(v.array(name), v.maxLength(256))),
+      argv: v.optional(argv),
       labels: v.optional(v.pipe(v.record(name, label), v.maxEntries(32))),
     }),
   },
@@ -167,6 +175,8 @@ export interface ExecutionError {
   readonly column?: number;
   /** The line at fault with a caret under the column. */
   readonly frame?: string;
+  /** What the program asked to end with, by an uncaught `SystemExit` of a whole number. */
+  readonly exitStatus?: number;
   readonly cause?: ExecutionError;
   readonly errors?: readonly ExecutionError[];
   /** Facts a program may act on, such as `{capability: 'input', lowestLevel: 'restricted'}`. */

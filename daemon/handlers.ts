@@ -70,12 +70,13 @@ function daemonHandlers({ version, policy, ceilings, stats }: HandlerParts): Omi
 function sessionHandlers(parts: HandlerParts): Omit<Of<'session'>, ExecutionMethod> {
   const { sessions } = parts;
   return {
-    'session.create': async ({ language = 'javascript', level, name, limits, capabilities, labels = {} }, caller) => {
+    'session.create': async (params, caller) => {
+      const { language = 'javascript', level, name, limits, capabilities, labels = {}, argv = null } = params;
       const session = await sessions.create(caller.principal, {
         language,
         level: sessions.levelFor(level ?? DEFAULT_LEVEL, caller),
         name: name ?? null,
-        labels,
+        ...{ labels, argv },
         asked: { limits: definedOnly(limits ?? {}), capabilities },
       });
       const subscription = session.events.subscribe(caller.events, 0);

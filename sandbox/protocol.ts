@@ -38,6 +38,8 @@ export interface IsolateSpec extends CapabilityGrant {
   readonly seed: string;
   readonly heapMiB: number;
   readonly platform: PlatformSpec;
+  /** The command line that the session stands for: `sys.argv`, in JavaScript the variable `argv`. */
+  readonly argv?: readonly string[];
   /** Whether fresh entropy is mixed into the generator at every entry. */
   readonly liveRandom: boolean;
   /** The built-in output functions that are granted: `print`, `console`, `display`, `log`. */
@@ -171,6 +173,8 @@ export interface GuestErrorReport {
   readonly line?: number;
   readonly column?: number;
   readonly frame?: string;
+  /** The code of an uncaught `SystemExit`, where it is a whole number. */
+  readonly exitStatus?: number;
   /** The capability of an error that a capability's rejection carried, or the undefined name of an uncaught ReferenceError. */
   readonly capability?: string;
   readonly cause?: GuestErrorReport;

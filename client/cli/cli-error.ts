@@ -7,7 +7,7 @@ export const EXIT = {
   usage: 2,
   /** The daemon could not be reached or started. */
   unreachable: 3,
-  /** By a second Ctrl-C: the shells' convention for SIGINT. */
+  /** By a second Ctrl-C, of Python by the first: the shells' convention for SIGINT. */
   interrupted: 130,
 } as const;
 

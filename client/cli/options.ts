@@ -9,7 +9,9 @@ export const stateDirOption = (): Option => new Option('--state-dir <dir>', "the
 export const jsonOption = (): Option => new Option('--json', 'print one JSON document');
 export const levelOption = (): Option => new Option('--level <level>', "security level (default: the daemon's)");
 export const languageOption = (): Option =>
-  new Option('--lang <language>', 'default: by the extension of the file, else javascript').choices(LANGUAGES);
+  new Option('--lang <language>', 'default: by the extension or the #! line of the file, else javascript').choices(
+    LANGUAGES,
+  );
 
 export const drainMsOption = (): Option =>
   new Option(

@@ -41,6 +41,8 @@ function buildProgram(context: CliContext, settle: (command: Promise<number>) =>
       'Runs code nobody has vetted, in sessions with hard limits. Without a command: the REPL, or the daemon.',
     )
     .version(context.version)
+    // What comes after the file of `run` is the program's own.
+    .enablePositionalOptions()
     .exitOverride()
     .configureOutput({
       writeOut: (text) => context.out.write(text),
@@ -87,6 +89,8 @@ const addRun: AddCommand = (program, context, settle) => {
     .command('run')
     .description('run a file, stdin (-), a source or a list of cells, and print the last value')
     .argument('[file]', 'a file, or - for stdin')
+    .argument('[args...]', 'words that the program finds in sys.argv, in JavaScript in argv')
+    .passThroughOptions()
     .option('-e, --eval <source>', 'run this source')
     .option('--cells <file>', 'run a JSON array of sources, one after the other in one session')
     .addOption(languageOption())
@@ -97,7 +101,7 @@ const addRun: AddCommand = (program, context, settle) => {
     )
     .addOption(stateDirOption())
     .addOption(jsonOption())
-    .action((file, options) => settle(run(context, file, options)));
+    .action((file, args, options) => settle(run(context, file === undefined ? [] : [file, ...args], options)));
 };
 
 const addRepl: AddCommand = (program, context, settle) => {

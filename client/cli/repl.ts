@@ -23,7 +23,7 @@ export async function repl(
   otherwise: ReachOptions['otherwise'] = 'private',
 ): Promise<number> {
   await using reached = await reachDaemon(context, { stateDir: options.stateDir, otherwise });
-  await using session = await openSession(reached.client, options.lang ?? 'javascript', options.level);
+  await using session = await openSession(reached.client, { language: options.lang ?? 'javascript' }, options.level);
   const onTerminal = context.stdin.isTTY === true && context.out.isTerminal;
   const history = onTerminal ? new History(join(defaultStateDirectory(context.env), 'repl-history')) : null;
   const loop = new Repl({ client: reached.client, session, out: context.out, err: context.err, history });

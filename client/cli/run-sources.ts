@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 import type { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import type { Language } from '../protocol.ts';
+import { LANGUAGES, type Language } from '../protocol.ts';
 import { usageError } from './cli-error.ts';
 
 export interface SourceOptions {
@@ -17,28 +17,59 @@ export interface Sources {
   readonly language: Language;
   /** Stdin is the source, so nothing is left of it for `input()`. */
   readonly fromStdin: boolean;
+  /** The command line as the program sees it; null for a list of cells, which has none. */
+  readonly argv: readonly string[] | null;
 }
 
-const TYPESCRIPT_EXTENSIONS = ['.ts', '.mts', '.cts'];
+const EXTENSIONS: Readonly<Record<string, Language>> = {
+  '.py': 'python',
+  ...{ '.ts': 'typescript', '.mts': 'typescript', '.cts': 'typescript' },
+  ...{ '.js': 'javascript', '.mjs': 'javascript', '.cjs': 'javascript' },
+};
+/** As Python calls a source that was given on its command line. */
+const COMMAND = '-c';
 
-/** What `run` is to run. Fails as wrong usage where that is not exactly one thing, or cannot be read. */
-export async function readSources(file: string | undefined, options: SourceOptions, stdin: Readable): Promise<Sources> {
-  const given = [file, options.eval, options.cells].filter((one) => one !== undefined);
-  if (given.length !== 1) {
-    const what = given.length === 0 ? 'nothing to run' : 'more than one thing to run';
-    throw usageError(`${what}: give one of FILE, - (stdin), -e SOURCE or --cells FILE.json`);
+/**
+ * What `run` is to run. Fails as wrong usage where that is not exactly one thing, or cannot be read.
+ *
+ * @param words the file and what is meant for the program in it; of a source that is given by an option, only the latter
+ */
+export async function readSources(
+  words: readonly string[],
+  { lang, eval: source, cells }: SourceOptions,
+  stdin: Readable,
+): Promise<Sources> {
+  const [file, ...args] = words;
+  if (source !== undefined && cells !== undefined) throw howToRun('more than one thing to run');
+  if (source !== undefined)
+    return { cells: [source], language: lang ?? 'javascript', fromStdin: false, argv: [COMMAND, ...words] };
+  if (cells !== undefined) {
+    if (words.length > 0) throw usageError('--cells takes no file and no arguments for a program');
+    const text = await readText(cells, stdin);
+    const language = lang ?? languageOf(cells, '');
+    return { cells: parseCells(cells, text), language, fromStdin: cells === '-', argv: null };
   }
-  const language = options.lang ?? languageOf(file);
-  if (options.eval !== undefined) return { cells: [options.eval], language, fromStdin: false };
-  const path = file ?? options.cells ?? '';
-  const text = await readText(path, stdin);
-  return { cells: file === undefined ? parseCells(path, text) : [text], language, fromStdin: path === '-' };
+  if (file === undefined) throw howToRun('nothing to run');
+  const text = await readText(file, stdin);
+  const language = lang ?? languageOf(file, text);
+  return { cells: [text], language, fromStdin: file === '-', argv: [file, ...args] };
 }
 
-function languageOf(file: string | undefined): Language {
-  const extension = file === undefined ? '' : extname(file);
-  if (extension === '.py') return 'python';
-  return TYPESCRIPT_EXTENSIONS.includes(extension) ? 'typescript' : 'javascript';
+const howToRun = (what: string): Error =>
+  usageError(`${what}: give one of FILE, - (stdin), -e SOURCE or --cells FILE.json`);
+
+/** By the extension of the file, or else by its first line, where that names an interpreter. */
+function languageOf(file: string, text: string): Language {
+  return EXTENSIONS[extname(file)] ?? languageOfShebang(text) ?? 'javascript';
+}
+
+function languageOfShebang(text: string): Language | undefined {
+  const line = /^#!(.*)/.exec(text)?.[1];
+  if (line === undefined) return undefined;
+  const asked = /(?:^|\s)--lang[= ](\w+)/.exec(line)?.[1];
+  const interpreters = line.split(/[\s/]+/);
+  if (asked === undefined && interpreters.some((word) => /^python[\d.]*$/.test(word))) return 'python';
+  return LANGUAGES.find((language) => language === asked);
 }
 
 async function readText(path: string, stdin: Readable): Promise<string> {

@@ -2,13 +2,14 @@ import type { Client } from '../client.ts';
 import { PyreplError } from '../errors.ts';
 import type { Execution } from '../execution.ts';
 import type { InputHandler } from '../input-requests.ts';
-import type { ExecutionResult, Language } from '../protocol.ts';
+import type { ExecutionError, ExecutionResult, Language } from '../protocol.ts';
 import type { Session } from '../session.ts';
 import { GuestOutput, printEvent } from '../terminal/guest-output.ts';
 import { LineSource } from '../terminal/line-source.ts';
 import { renderError, renderForShell } from '../terminal/render.ts';
 import type { CliContext } from './cli-context.ts';
 import { CliError, EXIT, usageError } from './cli-error.ts';
+import { pythonExitStatus } from './python-exit-status.ts';
 import { reachDaemon } from './reach-daemon.ts';
 import { readSources, type SourceOptions } from './run-sources.ts';
 
@@ -21,11 +22,19 @@ export interface RunOptions extends SourceOptions {
   readonly learn?: boolean;
 }
 
-/** `pyrepl3 run`: runs cells in one session and prints what they give. Resolves to the exit status. */
-export async function run(context: CliContext, file: string | undefined, options: RunOptions): Promise<number> {
-  const { cells, language, fromStdin } = await readSources(file, options, context.stdin);
+/**
+ * `pyrepl3 run`: runs cells in one session and prints what they give. Resolves to the exit status.
+ *
+ * @param words the file, and what is meant for the program in it
+ */
+export async function run(context: CliContext, words: readonly string[], options: RunOptions): Promise<number> {
+  const { cells, language, fromStdin, argv } = await readSources(words, options, context.stdin);
   await using reached = await reachDaemon(context, { stateDir: options.stateDir, otherwise: 'private' });
-  await using session = await openSession(reached.client, language, options.level);
+  await using session = await openSession(
+    reached.client,
+    { language, ...(argv && { argv: [...argv] }) },
+    options.level,
+  );
   const input = new InputFromUser(context, fromStdin);
   session.onInput(input.handler);
   try {
@@ -35,7 +44,12 @@ export async function run(context: CliContext, file: string | undefined, options
       const document = options.cells === undefined ? results[0] : results;
       context.out.write(`${JSON.stringify(document)}\n`);
     }
-    return results.every(({ status }) => status === 'ok') ? EXIT.ok : EXIT.failed;
+    // A list of cells is no program, which alone can say what it ends with.
+    return argv !== null && language === 'python'
+      ? pythonExitStatus(results)
+      : results.every(({ status }) => status === 'ok')
+        ? EXIT.ok
+        : EXIT.failed;
   } finally {
     input.close();
   }
@@ -49,13 +63,17 @@ async function printLearned(context: CliContext, stateDir: string, sessionId: st
 }
 
 /** A session for a command. A level that does not exist, or is above the ceiling, is wrong usage. */
-export async function openSession(client: Client, language: Language, level: string | undefined): Promise<Session> {
+export async function openSession(
+  client: Client,
+  asked: { readonly language: Language; readonly argv?: string[] },
+  level: string | undefined,
+): Promise<Session> {
   const { levels } = client.hello;
   if (level !== undefined && !levels.includes(level)) {
     throw usageError(`unknown level ${JSON.stringify(level)}: the levels are ${levels.join(', ')}`);
   }
   try {
-    return await client.createSession({ language, ...(level !== undefined && { level }) });
+    return await client.createSession({ ...asked, ...(level !== undefined && { level }) });
   } catch (error) {
     if (error instanceof PyreplError && error.code === 'LEVEL_DENIED') throw usageError(error.message);
     throw error;
@@ -88,7 +106,7 @@ async function runCells(
       });
       const result = await settled(running, index + 1);
       results.push(result);
-      if (!json && result.error) err.writeLine(renderError(result.error));
+      if (!json && result.error) complain(result.error, err);
     }
   } finally {
     release();
@@ -100,6 +118,12 @@ async function runCells(
     : renderForShell(results.at(-1)?.value, { pretty: context.out.isTerminal, language: session.info.language });
   if (text !== null) out.writeLine(text);
   return results;
+}
+
+/** A program that ends itself says why, if at all, and not where. */
+function complain(error: ExecutionError, err: GuestOutput): void {
+  if (error.exitStatus !== undefined) return;
+  err.writeLine(error.name === 'SystemExit' ? error.message : renderError(error));
 }
 
 /** A cell that the daemon would not run has a result too, so that what is printed has one shape. */

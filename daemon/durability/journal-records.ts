@@ -10,6 +10,7 @@ export interface StoredSession {
   readonly name: string | null;
   readonly language: Language;
   readonly labels: Readonly<Record<string, string>>;
+  readonly argv?: readonly string[];
   readonly createdAt: string;
   readonly level: string;
   readonly asked: {

@@ -149,6 +149,7 @@ function isErrorReport(value: unknown, depth: number): boolean {
     optional(value['line'], isCount) &&
     optional(value['column'], isCount) &&
     optional(value['frame'], (text) => isText(text, ERROR_TEXT_MAX)) &&
+    optional(value['exitStatus'], Number.isSafeInteger) &&
     optional(value['capability'], (text) => isText(text, 1024)) &&
     optional(value['cause'], (cause) => isErrorReport(cause, depth + 1)) &&
     optional(

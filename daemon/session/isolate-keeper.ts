@@ -25,6 +25,7 @@ import type { SessionLife } from './session-life.ts';
 export interface KeeperPowers {
   readonly sessionId: string;
   readonly language: HostLanguage;
+  readonly argv: readonly string[] | null;
   readonly pool: Pick<HostPool, 'open'>;
   readonly audit: Pick<Audit, 'note'>;
   readonly life: SessionLife;
@@ -95,8 +96,8 @@ export class IsolateKeeper {
   open(): void {
     if (this.isolate.isOpen) return;
     if (this.#asleep) this.#recall();
-    const { grant, effects, language, cells } = this.#powers;
-    const plan = isolatePlan(grant(), effects(), language, randomBytes(16).toString('hex'));
+    const { grant, effects, language, argv, cells } = this.#powers;
+    const plan = isolatePlan(grant(), effects(), language, { seed: randomBytes(16).toString('hex'), argv });
     const { cellCpuMsMax, cellOutputBytesMax } = grant().limits;
     const lost = this.#life.stepsAgain({ cpuMs: cellCpuMsMax, outputBytes: cellOutputBytesMax });
     if (lost === undefined) {

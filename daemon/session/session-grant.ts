@@ -67,13 +67,14 @@ export function isolatePlan(
   { level, limits, levelIsolate }: SessionGrant,
   effects: Pick<SessionEffects, 'entitlements' | 'outputNames' | 'isolateCapabilities'>,
   language: HostLanguage,
-  seed: string,
+  { seed, argv }: { readonly seed: string; readonly argv: readonly string[] | null },
 ): IsolatePlan {
   const { grants } = effects.entitlements;
   const spec: IsolateSpec = {
     seed,
     heapMiB: limits.heapMiBMax,
     platform: platformSpec(grants),
+    ...(argv === null ? {} : { argv }),
     liveRandom: grants.get('random')?.constraints['mode'] === 'live',
     outputs: effects.outputNames,
     ...effects.isolateCapabilities,

@@ -48,7 +48,7 @@ export function makeParts(
   powers: SessionPowers,
   whole: WholeSession,
 ): SessionParts {
-  const { sessionId, principal, name, language, events, journal } = setup;
+  const { sessionId, principal, name, language, argv, events, journal } = setup;
   const { pool, audit, monotonicMs, nowMs, executed } = powers;
   const { grant, committed } = whole;
   const emit = (event: EventBody): void => events.tell(event);
@@ -61,7 +61,7 @@ export function makeParts(
     overdue: (message) => keeper.isolate.killHost(message),
   });
   const keeper: IsolateKeeper = new IsolateKeeper({
-    ...{ sessionId, language, pool, audit, life, grant, emit },
+    ...{ sessionId, language, argv, pool, audit, life, grant, emit },
     cells: () => cells,
     effects: () => effects,
     onMessage: whole.onMessage,

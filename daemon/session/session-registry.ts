@@ -25,7 +25,7 @@ import type { SessionOwners } from './session-owners.ts';
 import { type SessionSetup, storedSession } from './session-setup.ts';
 import { SleepingSessions } from './sleeping-sessions.ts';
 
-export interface SessionRequest extends Pick<SessionSetup, 'name' | 'language' | 'labels'> {
+export interface SessionRequest extends Pick<SessionSetup, 'name' | 'language' | 'labels' | 'argv'> {
   readonly level: LevelName;
   readonly asked: Narrowing;
 }
@@ -223,7 +223,7 @@ export class SessionRegistry {
   }
 
   #restore(state: StoredSession, journal: SessionJournal): Session {
-    const { sessionId, name, language, labels, createdAt } = state;
+    const { sessionId, name, language, labels, argv = null, createdAt } = state;
     const policy = this.#powers.policy();
     const level = levelFromName(policy, state.level);
     if (level === null) throw new Error(`there is no level ${state.level} any more`);
@@ -234,7 +234,7 @@ export class SessionRegistry {
     const recorded = journal.read();
     for (const { firstSeq, bodies } of recorded.events) events.restore(firstSeq, bodies);
     const session = this.#add({
-      ...{ sessionId, name, language, labels, createdAt, events, journal, asked },
+      ...{ sessionId, name, language, labels, argv, createdAt, events, journal, asked },
       // It is a principal's hash, as it was stored.
       principal: state.principal as Principal,
       grant: { ...grant, grants: new Map(state.grants) },

@@ -18,6 +18,8 @@ export interface SessionSetup {
   readonly name: string | null;
   readonly language: Language;
   readonly labels: Readonly<Record<string, string>>;
+  /** The command line that it stands for; null where it has none. */
+  readonly argv: readonly string[] | null;
   readonly grant: SessionGrant;
   readonly asked: Narrowing;
   readonly events: EventQueue;
@@ -30,11 +32,12 @@ export function storedSession(
   setup: Omit<SessionSetup, 'events' | 'journal' | 'ownership'>,
   { info = null, raises = [] }: { readonly info?: SessionInfo | null; readonly raises?: readonly StoredRaise[] } = {},
 ): StoredSession {
-  const { sessionId, principal, name, language, labels, createdAt, grant, asked } = setup;
+  const { sessionId, principal, name, language, labels, argv, createdAt, grant, asked } = setup;
   const { limits, capabilities = null } = asked;
   const { level, grants } = grant;
   return {
     ...{ sessionId, principal, name, language, labels, createdAt, level },
+    ...(argv === null ? {} : { argv }),
     asked: { limits, capabilities },
     grants: [...grants],
     info,

@@ -361,7 +361,7 @@ const originOf = (cell: unknown): number => (Number.isSafeInteger(cell) && (cell
 const fatalMessage = (problem: string): string => `The interpreter cannot go on: ${problem.slice(0, FATAL_MAX)}`;
 
 function guestOpening(spec: IsolateSpec, nowMs: number): [string, string, string] {
-  const { seed, outputs, capabilities, patient, valueBytesMax, pendingCallsMax } = spec;
-  const guestSpec = { seed, nowMs, outputs, capabilities, patient, valueBytesMax, pendingCallsMax };
+  const { seed, outputs, capabilities, patient, valueBytesMax, pendingCallsMax, argv } = spec;
+  const guestSpec = { seed, nowMs, outputs, capabilities, patient, valueBytesMax, pendingCallsMax, argv };
   return ['open', JSON.stringify(guestSpec), JSON.stringify(spec.docs)];
 }

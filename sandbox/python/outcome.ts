@@ -20,6 +20,7 @@ function readError(error: Loose, depth: number): GuestErrorReport {
   const nested = (value: unknown): GuestErrorReport[] =>
     typeof value === 'object' && value !== null && depth < DEPTH_MAX ? [readError(value as Loose, depth + 1)] : [];
   const [line, column, frame] = [place('line'), place('column'), text('frame')];
+  const exitStatus = error['exitStatus'];
   const capability = text('capability')?.slice(0, 256);
   const [cause] = nested(error['cause']);
   const errors = Array.isArray(error['errors']) ? error['errors'].slice(0, 10).flatMap(nested) : [];
@@ -30,6 +31,7 @@ function readError(error: Loose, depth: number): GuestErrorReport {
     stack: text('stack') ?? '',
     ...(line === undefined ? {} : { line, column: column ?? 1 }),
     ...(frame === undefined ? {} : { frame }),
+    ...(Number.isSafeInteger(exitStatus) ? { exitStatus: exitStatus as number } : {}),
     ...(capability === undefined ? {} : { capability }),
     ...(cause === undefined ? {} : { cause }),
     ...(errors.length === 0 ? {} : { errors }),

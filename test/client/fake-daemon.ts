@@ -7,6 +7,7 @@ import {
   ADMIN_SOCKET,
   CLIENT_SOCKET,
   type EventBody,
+  type ExecutionError,
   type ExecutionResult,
   FAULTS,
   type FaultCode,
@@ -23,6 +24,16 @@ export class Refusal extends Error {
     super(message);
     this.code = code;
     this.details = details;
+  }
+}
+
+/** A script throws this where its cell is to end with the error as it is. */
+export class CellFailure extends Error {
+  readonly error: ExecutionError;
+
+  constructor(error: Partial<ExecutionError>) {
+    super(error.message);
+    this.error = { code: 'RUNTIME_ERROR', name: 'Error', message: '', stack: '', ...error };
   }
 }
 
@@ -348,12 +359,14 @@ export class FakeDaemon implements AsyncDisposable {
       const error =
         thrown instanceof Refusal
           ? { code: thrown.code, name: 'Error', message: thrown.message, stack: 'at cell:1:1' }
-          : {
-              code: 'RUNTIME_ERROR' as const,
-              name: (thrown as Error).name,
-              message: (thrown as Error).message,
-              stack: 'at cell:1:1',
-            };
+          : thrown instanceof CellFailure
+            ? thrown.error
+            : {
+                code: 'RUNTIME_ERROR' as const,
+                name: (thrown as Error).name,
+                message: (thrown as Error).message,
+                stack: 'at cell:1:1',
+              };
       result = { ...base(), status: 'error', error };
     }
     session.interrupts.delete(executionId);

@@ -35,6 +35,7 @@ export interface GuestSpec {
   readonly patient: readonly string[];
   readonly valueBytesMax: number;
   readonly pendingCallsMax: number;
+  readonly argv?: readonly string[];
 }
 
 /** What `enter('grant', …)` is told, as JSON. */
@@ -204,6 +205,7 @@ export function boot(
     keepDocs(docsJson);
     give(spec);
     namespace.begin();
+    if (spec.argv !== undefined) namespace.set('argv', spec.argv);
   }
 
   const operations: Operations = {

@@ -43,7 +43,7 @@ type AskPython = (operation: string, a?: unknown, b?: unknown) => string;
 
 interface RunnerModule {
   connect(powers: object): void;
-  open_session(outputs: string, valueBytesMax: number, seed: string): void;
+  open_session(outputs: string, valueBytesMax: number, seed: string, argvJson: string): void;
   readonly enter: EnterPython;
   readonly ask: AskPython;
 }
@@ -218,10 +218,10 @@ export function makePython(assets: PythonAssets, engine: PythonEngine, environme
       },
       open(a: unknown, b: unknown, c: unknown, rest: string[]): string {
         platform['open']?.(a, b, c, rest);
-        const { outputs, valueBytesMax, seed } = parse(a as string);
+        const { outputs, valueBytesMax, seed, argv = [''] } = parse(a as string);
         try {
           if (runner === undefined) throw new Error(problem);
-          runner.open_session(outputs.join(','), valueBytesMax, seed);
+          runner.open_session(outputs.join(','), valueBytesMax, seed, stringify(argv));
           grant(a, b);
         } catch (error) {
           fail(error);

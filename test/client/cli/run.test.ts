@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import { FakeDaemon, Refusal } from '../fake-daemon.ts';
+import { CellFailure, FakeDaemon, Refusal } from '../fake-daemon.ts';
 import { fakeContext, runWith } from './fake-context.ts';
 
 async function fileWith(name: string, content: string | Uint8Array): Promise<{ path: string } & AsyncDisposable> {
@@ -113,11 +113,73 @@ test('the language goes by the extension unless it is given; level and timeout a
   await runWith(fakeContext({ stdin: '7' }), ...args, '--level', 'standard', '--timeout', '50', '-');
   const created = daemon.of('session.create').map(({ params }) => params);
   t.deepEqual(created, [
-    { language: 'typescript' },
-    { language: 'javascript' },
-    { language: 'javascript', level: 'standard' },
+    { language: 'typescript', argv: [file.path] },
+    { language: 'javascript', argv: [file.path] },
+    { language: 'javascript', argv: ['-'], level: 'standard' },
   ]);
   t.like(daemon.of('session.execute')[2]?.params, { source: '7', timeoutMs: 50 });
+});
+
+test('without an extension that says it, the language is that of the #! line', async (t) => {
+  await using daemon = await FakeDaemon.listen();
+  const languageOf = async (firstLine: string, name = 'script'): Promise<unknown> => {
+    await using file = await fileWith(name, `${firstLine}\n1`);
+    await runWith(fakeContext(), 'run', '--state-dir', daemon.stateDir, file.path);
+    return daemon.of('session.create').at(-1)?.params['language'];
+  };
+  t.is(await languageOf('#!/usr/bin/env python3'), 'python');
+  t.is(await languageOf('#!/usr/bin/python3.14 -I'), 'python');
+  t.is(await languageOf('#!/usr/bin/env -S pyrepl3 run --lang python'), 'python');
+  t.is(await languageOf('#!/usr/bin/env -S pyrepl3 run --lang=typescript --level standard'), 'typescript');
+  t.is(await languageOf('#!/usr/bin/env -S pyrepl3 run'), 'javascript');
+  t.is(await languageOf('#!/usr/bin/env python3', 'script.js'), 'javascript');
+  t.is(await languageOf('# python3'), 'javascript');
+  t.is(await languageOf('#!/usr/bin/env -S pyrepl3 run --lang cobol'), 'javascript');
+});
+
+test('what follows the file, or -e, is for the program, options included; a list of cells has no arguments', async (t) => {
+  await using daemon = await FakeDaemon.listen();
+  await using file = await fileWith('cell.py', '1');
+  const args = ['run', '--state-dir', daemon.stateDir];
+  const argvOf = async (...words: string[]): Promise<unknown> => {
+    t.is((await runWith(fakeContext({ stdin: '1' }), ...args, ...words)).err, '');
+    return daemon.of('session.create').at(-1)?.params['argv'];
+  };
+  t.deepEqual(await argvOf(file.path, 'a', '--json', '-x', '--', 'b'), [file.path, 'a', '--json', '-x', '--', 'b']);
+  t.deepEqual(await argvOf('-e', '1', 'a', '--level'), ['-c', 'a', '--level']);
+  t.deepEqual(await argvOf('-', 'a'), ['-', 'a']);
+  await using cells = await fileWith('cells.json', '["1"]');
+  t.is(await argvOf('--cells', cells.path), undefined);
+});
+
+test('a program of Python ends with the status that Python would give it', async (t) => {
+  await using daemon = await FakeDaemon.listen();
+  const failing = (error: ConstructorParameters<typeof CellFailure>[0]) => {
+    daemon.script = () => {
+      throw new CellFailure(error);
+    };
+  };
+  const ran = async (...words: string[]): Promise<{ err: string; status: number }> => {
+    const { err, status } = await runWith(fakeContext(), 'run', '--state-dir', daemon.stateDir, ...words);
+    return { err, status };
+  };
+  const python = () => ran('--lang', 'python', '-e', 'x');
+  failing({ name: 'SystemExit', message: '3', exitStatus: 3 });
+  t.deepEqual(await python(), { err: '', status: 3 });
+  failing({ name: 'SystemExit', message: '-1', exitStatus: -1 });
+  t.is((await python()).status, 255);
+  failing({ name: 'SystemExit', message: '256', exitStatus: 256 });
+  t.is((await python()).status, 0);
+  failing({ name: 'SystemExit', message: 'no more' });
+  t.deepEqual(await python(), { err: 'no more\n', status: 1 });
+  failing({ name: 'ValueError', message: 'bad', stack: '  File "cell:1", line 1, in <module>' });
+  const traceback = 'Traceback (most recent call last):\n  File "cell:1", line 1, in <module>\nValueError: bad\n';
+  t.deepEqual(await python(), { err: traceback, status: 1 });
+  failing({ name: 'KeyboardInterrupt' });
+  t.is((await python()).status, 130);
+  failing({ name: 'SystemExit', message: '3', exitStatus: 3 });
+  await using cells = await fileWith('cells.json', '["1"]');
+  t.is((await ran('--lang', 'python', '--cells', cells.path)).status, 1, 'a list of cells is ok or it is not');
 });
 
 test('input() reads the lines of stdin, and null when they have ended or stdin was the source', async (t) => {
@@ -186,7 +248,8 @@ test('every wrong usage is status 2 and one line on stderr that says what to do'
   await using notText = await fileWith('cell.js', new Uint8Array([0xff, 0xfe]));
   const wrong: Record<string, [string[], RegExp]> = {
     nothing: [[], /nothing to run: give one of FILE/],
-    'two sources': [['-e', '1', 'file.js'], /more than one thing/],
+    'two sources': [['-e', '1', '--cells', notCells.path], /more than one thing/],
+    'arguments for a list of cells': [['--cells', notCells.path, 'a'], /takes no file and no arguments/],
     'an unreadable file': [['/does/not/exist.js'], /cannot read .*ENOENT/],
     'a file that is not text': [[notText.path], /not UTF-8/],
     'cells that are not a list': [['--cells', notCells.path], /JSON array of strings/],
@@ -197,7 +260,6 @@ test('every wrong usage is status 2 and one line on stderr that says what to do'
     'a timeout of zero': [['--timeout', '0', '-e', '1'], /whole number of milliseconds/],
     'a timeout that is no number': [['--timeout', '1e3', '-e', '1'], /whole number of milliseconds/],
     'a missing argument': [['-e'], /argument missing/],
-    'too many files': [['a.js', 'b.js'], /too many arguments/],
   };
   for (const [what, [args, message]] of Object.entries(wrong)) {
     const { status, out, err } = await runWith(fakeContext(), 'run', '--state-dir', daemon.stateDir, ...args);

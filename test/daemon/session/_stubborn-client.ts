@@ -94,7 +94,7 @@ export class StubbornClient {
     const { registry } = daemon;
     if (this.#sessionId !== undefined) return registry.find(this.#sessionId, CALLER);
     const session = await registry.create(OWNER, {
-      ...{ level: LEVEL, name: null, language: 'javascript', labels: {} },
+      ...{ level: LEVEL, name: null, language: 'javascript', labels: {}, argv: null },
       asked: { limits: {}, capabilities: this.#program.live ? LIVE_GRANTS : GRANTS },
     });
     if (!daemon.dead) this.#sessionId = session.sessionId;

@@ -3,6 +3,7 @@
 import asyncio
 import builtins
 import io
+import json
 import random
 import signal
 import sys
@@ -35,12 +36,13 @@ def connect(powers):
     asyncio.set_event_loop(session.loop)
 
 
-def open_session(outputs, bytes_max, seed):
+def open_session(outputs, bytes_max, seed, argv):
     session.value_bytes_max = bytes_max
     granted = "print" in outputs
     sys.stdout = sys.__stdout__ = Stream("stdout") if granted else Nothing()
     sys.stderr = sys.__stderr__ = Stream("stderr") if granted else Nothing()
     sys.stdin = sys.__stdin__ = io.StringIO("")
+    sys.argv = json.loads(argv)
     random.seed(int(seed, 16))
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main

@@ -98,6 +98,8 @@ def describe_error(error, depth=0, code="RUNTIME_ERROR"):
         frame = code_frame(text, report["column"])
         if frame:
             report["frame"] = frame
+    if isinstance(error, SystemExit) and type(error.code) in (int, bool) and abs(error.code) <= SAFE_INTEGER:
+        report["exitStatus"] = int(error.code)
     if isinstance(error, CapabilityError) and type(error.capability) is str:
         report["code"] = str(error.code)
         report["capability"] = error.capability
