@@ -33,8 +33,6 @@ const LANGUAGES: Readonly<Record<HostLanguage, SessionLanguage>> = {
 
 type Cordon = Extract<ToHost, { kind: 'host.join' }>;
 
-/** A spare is made in a quiet moment: not in the turn in which somebody waits for an answer. */
-const REFILL_MS = 5;
 const INSTALL_MS = 5000;
 /** The smallest that V8 makes, and what the lowest levels have. */
 const WARM_UP_SPEC: IsolateSpec = {
@@ -215,7 +213,7 @@ export class SandboxHost {
       this.#refilling = false;
       this.#spares.push(this.#make(cordon));
       this.#refill();
-    }, REFILL_MS);
+    }, LANGUAGES[cordon.language].refillMs);
   }
 }
 

@@ -6,6 +6,8 @@ import type { CellOutcome } from './protocol.ts';
 export interface SessionLanguage {
   /** How long an entry of the engine's own may take. */
   readonly engineEntryMs: number;
+  /** How long a host waits before it makes a spare isolate: that holds up its thread, and takes a core for a while. */
+  readonly refillMs: number;
   /** Settles when what cells are prepared with is loaded; undefined where there is nothing to load. */
   warm(): Promise<unknown> | undefined;
   prepare(

@@ -19,7 +19,7 @@ export interface PythonFiles {
 
 /** Names that the two scripts find in their environment instead of in the isolate's global object. */
 const ENVIRONMENT =
-  'read, load, readbuffer, os, console, WebAssembly, Atomics, FinalizationRegistry, WeakRef, SharedArrayBuffer, setTimeout, clearTimeout, TextDecoder, TextEncoder, URL, AbortController, performance, Date, crypto, globalThis, heapBytesMax';
+  'read, load, readbuffer, os, console, WebAssembly, Atomics, FinalizationRegistry, WeakRef, SharedArrayBuffer, setTimeout, clearTimeout, TextDecoder, TextEncoder, URL, AbortController, performance, Date, crypto, globalThis, heapBytesMax, restoreHeap';
 
 /** In the order in which they import each other. */
 const RUNNER_PARTS = [
@@ -40,10 +40,13 @@ const RUNNER_PARTS = [
   'entry',
 ];
 
-/** The loader copies a snapshot without growing the heap first, which fails where the snapshot is larger. */
+/**
+ * The loader copies a snapshot without growing the heap first, which fails where the snapshot is larger, and byte by byte, zeros
+ * included, which takes the longest of all that is done to make an isolate.
+ */
 const COPY = 'return Module.HEAP8.set(t),l}';
-const GROW =
-  'if(t.length>Module.HEAP8.length){wasmMemory.grow((t.length-Module.HEAP8.length+65535)>>>16);updateMemoryViews()}';
+const GROW_AND_COPY =
+  'if(t.length>Module.HEAP8.length){wasmMemory.grow((t.length-Module.HEAP8.length+65535)>>>16);updateMemoryViews()}return restoreHeap(Module.HEAPU8,t),l}';
 const HEAP_MAX = 'getHeapMax=()=>4294901760';
 
 const require = createRequire(import.meta.url);
@@ -59,7 +62,8 @@ function readFiles(folder: string): PythonFiles {
   const text = (name: string): string => readFileSync(join(folder, name), 'utf8');
   const wasm = readFileSync(join(folder, 'pyodide.asm.wasm'));
   const library = readFileSync(join(folder, 'python_stdlib.zip'));
-  const lock = text('pyodide-lock.json');
+  // Of packages that could be downloaded: there are none, and it is long.
+  const lock = JSON.stringify({ ...JSON.parse(text('pyodide-lock.json')), packages: {} });
   const engine = engineSource(text('pyodide.asm.mjs'), text('pyodide.mjs'));
   const runner = runnerSource();
   const digest = createHash('sha256');
@@ -88,7 +92,7 @@ function engineSource(main: string, loader: string): string {
     replaced(
       replaced(main, /export default _createPyodideModule;\s*$/, 'return _createPyodideModule;'),
       COPY,
-      GROW + COPY,
+      GROW_AND_COPY,
     ),
     HEAP_MAX,
     'getHeapMax=()=>heapBytesMax',

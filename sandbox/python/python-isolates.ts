@@ -4,7 +4,7 @@ import { Isolate } from '../isolate.ts';
 import type { IsolateSpec, PlatformSpec } from '../protocol.ts';
 import { pythonFiles } from './files.ts';
 import { pythonPrelude } from './prelude.ts';
-import { makeSnapshot, readSnapshot, sharedSnapshot, snapshotName } from './snapshot.ts';
+import { makeSnapshot, readSnapshot, snapshotAssets, snapshotName } from './snapshot.ts';
 
 const MIB = 1024 * 1024;
 const WASM_PAGE = 65_536;
@@ -14,10 +14,10 @@ const ENGINE_HEAP_MIB = 64;
 const INSTALL_MS = 60_000;
 
 export class PythonIsolates {
-  readonly #snapshot: SharedArrayBuffer;
+  readonly #snapshot: ReturnType<typeof snapshotAssets>;
 
-  private constructor(snapshot: SharedArrayBuffer) {
-    this.#snapshot = snapshot;
+  private constructor(snapshot: Uint8Array) {
+    this.#snapshot = snapshotAssets(snapshot);
   }
 
   /**
@@ -33,7 +33,7 @@ export class PythonIsolates {
     let snapshot = folder === undefined ? undefined : readSnapshot(folder);
     told(snapshotName(), snapshot !== undefined);
     snapshot ??= await makeSnapshot();
-    const isolates = new PythonIsolates(sharedSnapshot(snapshot));
+    const isolates = new PythonIsolates(snapshot);
     // Guest code can reach the memory itself through the loader's own module, past what CPython asks before it grows.
     setFlagsFromString(`--wasm-max-mem-pages=${Math.ceil(isolates.#heapBytesMax(heapMiB) / WASM_PAGE)}`);
     return isolates;
@@ -41,7 +41,7 @@ export class PythonIsolates {
 
   /** What CPython itself takes is not the session's. */
   #heapBytesMax(heapMiB: number): number {
-    return Math.ceil((this.#snapshot.byteLength + heapMiB * MIB) / WASM_PAGE) * WASM_PAGE;
+    return Math.ceil((this.#snapshot.snapshot.byteLength + heapMiB * MIB) / WASM_PAGE) * WASM_PAGE;
   }
 
   /** An isolate with CPython in it; what is entered next waits until that is done. */
@@ -56,7 +56,7 @@ export class PythonIsolates {
   }): Isolate {
     const { wasm, library, lock, runner } = pythonFiles();
     const heapBytesMax = this.#heapBytesMax(heapMiB);
-    const assets = { wasm, library, lock, runner, snapshot: this.#snapshot, made: null, heapBytesMax };
+    const assets = { wasm, library, lock, runner, ...this.#snapshot, made: null, heapBytesMax };
     const isolate = new Isolate(heapMiB + ENGINE_HEAP_MIB, pythonPrelude(), assets);
     void isolate.enter(INSTALL_MS, ['install', 0, '', JSON.stringify({ platform, capabilities })]);
     return isolate;

@@ -28,6 +28,7 @@ export async function makeSnapshot(): Promise<Uint8Array> {
     lock,
     runner,
     snapshot: null,
+    occupied: '[]',
     made,
     heapBytesMax,
   });
@@ -62,5 +63,24 @@ export function readSnapshot(folder: string): Uint8Array | undefined {
   return createHash('sha256').update(snapshot).digest().equals(file.subarray(0, HASH_BYTES)) ? snapshot : undefined;
 }
 
-/** As isolates are given it. */
-export const sharedSnapshot = (snapshot: Uint8Array): SharedArrayBuffer => shared(snapshot);
+const PAGE = 4096;
+const ZEROS = new Uint8Array(PAGE);
+/** Shorter stretches are not worth a copy of their own. */
+const ZEROS_MIN = 256 * PAGE;
+
+/** As isolates are given it: see `PythonAssets`. */
+export function snapshotAssets(snapshot: Uint8Array): {
+  readonly snapshot: SharedArrayBuffer;
+  readonly occupied: string;
+} {
+  // The second word of its head says how long that is.
+  const heap = Buffer.from(snapshot).subarray(new DataView(snapshot.buffer, snapshot.byteOffset).getUint32(4, true));
+  const occupied: number[] = [];
+  for (let start = 0; start < heap.length; start += PAGE) {
+    const end = Math.min(start + PAGE, heap.length);
+    if (heap.subarray(start, end).equals(ZEROS.subarray(0, end - start))) continue;
+    if (start - (occupied.at(-1) ?? -ZEROS_MIN) < ZEROS_MIN) occupied[occupied.length - 1] = end;
+    else occupied.push(start, end);
+  }
+  return { snapshot: shared(snapshot), occupied: JSON.stringify(occupied) };
+}

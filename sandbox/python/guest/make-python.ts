@@ -14,6 +14,8 @@ export interface PythonAssets {
   readonly runner: string;
   /** The state of CPython after its start; null where it is to be started, and its state written to `made`. */
   readonly snapshot: SharedArrayBuffer | null;
+  /** Where there is anything in the heap of the snapshot: the places at which it begins and ends, in turn, as JSON. */
+  readonly occupied: string;
   readonly made: SharedArrayBuffer | null;
   /** One byte: the host writes the number of a signal into it. */
   readonly interrupt: SharedArrayBuffer;

@@ -13,6 +13,7 @@ export function makeEnvironment(assets: PythonAssets): PythonEnvironment {
   const CapturedPromise = Promise;
   const Bytes = Uint8Array;
   const fromCharCode = String.fromCharCode;
+  const occupied = JSON.parse(assets.occupied) as readonly number[];
   const { Module, Instance } = global['WebAssembly'] as {
     Module: new (bytes: unknown) => object;
     Instance: new (module: object, imports: unknown) => object;
@@ -44,6 +45,11 @@ export function makeEnvironment(assets: PythonAssets): PythonEnvironment {
       this.deref = () => target;
     }
   }
+  /** What is zero in the snapshot is zero in a new heap: memory that is never written to takes no room. */
+  const restoreHeap = (heap: Uint8Array, state: Uint8Array): void => {
+    for (let i = 0; i < occupied.length; i += 2)
+      heap.set(state.subarray(occupied[i] as number, occupied[i + 1] as number), occupied[i] as number);
+  };
   const quiet = { log: nothing, warn: nothing, error: nothing, info: nothing, debug: nothing, trace: nothing };
 
   return (starting) => {
@@ -90,6 +96,6 @@ export function makeEnvironment(assets: PythonAssets): PythonEnvironment {
       },
       ...{ clearTimeout, TextDecoder, TextEncoder, URL, AbortController, performance, Date, crypto },
     };
-    return { ...names, heapBytesMax: assets.heapBytesMax, globalThis: assign(create(global), names) };
+    return { ...names, heapBytesMax: assets.heapBytesMax, restoreHeap, globalThis: assign(create(global), names) };
   };
 }
