@@ -149,7 +149,8 @@ export type Params<M extends MethodName> = v.InferInput<(typeof METHODS)[M]['par
 
 /** A result: JSON where it is JSON, otherwise its preview as text and its type (`undefined`, `function`, `Map`, `Foo`, …). */
 export type Value =
-  | { readonly kind: 'json'; readonly json: unknown }
+  /** `text`: its repr, of a number of Python that JSON does not tell from another (`1.0`). */
+  | { readonly kind: 'json'; readonly json: unknown; readonly text?: string }
   | { readonly kind: 'preview'; readonly text: string; readonly type: string };
 
 /** A place that a session can be taken back to. */

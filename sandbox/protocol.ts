@@ -146,7 +146,8 @@ export type ToHost =
 
 /** How a cell ended. Texts are capped by the host; lines are the user's. */
 export type CellOutcome =
-  | { readonly status: 'value'; readonly json: string }
+  /** `text`: how its language writes the value, where JSON does not tell. */
+  | { readonly status: 'value'; readonly json: string; readonly text?: string }
   | { readonly status: 'preview'; readonly type: string; readonly text: string }
   | { readonly status: 'error'; readonly error: GuestErrorReport }
   | { readonly status: 'stopped'; readonly by: 'cpu' | 'wall' | 'request' };

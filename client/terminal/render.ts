@@ -26,7 +26,8 @@ export function renderForRepl(
   value: Value,
   options: { readonly colours: boolean; readonly language: Language },
 ): string | null {
-  if (options.language === 'python' && value.kind === 'json') return isNone(value) ? null : pythonRepr(value.json);
+  if (options.language === 'python' && value.kind === 'json')
+    return isNone(value) ? null : (value.text ?? pythonRepr(value.json));
   if (value.kind === 'json') return inspect(value.json, { colors: options.colours, depth: 6, maxArrayLength: 200 });
   return options.colours && isUndefined(value) ? styleText('gray', value.text, { validateStream: false }) : value.text;
 }

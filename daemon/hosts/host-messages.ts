@@ -126,7 +126,7 @@ function isOutcome(value: unknown): value is CellOutcome {
   if (!isRecord(value)) return false;
   switch (value['status']) {
     case 'value':
-      return isText(value['json']);
+      return isText(value['json']) && optional(value['text'], (text) => isText(text, ERROR_TEXT_MAX));
     case 'preview':
       return isText(value['type'], 1024) && isText(value['text']);
     case 'stopped':

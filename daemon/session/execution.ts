@@ -102,11 +102,12 @@ export function endOf(
 ): ExecutionEnd {
   switch (outcome.status) {
     case 'value': {
-      const { json } = outcome;
+      const { json, text } = outcome;
       const parsed = parseValue(json);
       if (parsed === undefined)
         return { status: 'error', error: plainError('INTERNAL', 'The value could not be read.') };
-      return { status: 'ok', value: { kind: 'json', json: parsed.value }, size: json.length };
+      const value = { kind: 'json', json: parsed.value, ...(text === undefined ? {} : { text }) } as const;
+      return { status: 'ok', value, size: json.length + (text?.length ?? 0) };
     }
     case 'preview': {
       const { text, type } = outcome;

@@ -2,6 +2,7 @@
 import { CALL_FAULTS, type CellOutcome, type GuestErrorReport } from '../protocol.ts';
 import { type CellSource, codeFrame, userStack } from './stack.ts';
 
+const TEXT_MAX = 16_384;
 const UNDEFINED_NAME = /^([\p{ID_Start}$_][\p{ID_Continue}$]{0,255}) is not defined$/u;
 const UNREADABLE: CellOutcome = {
   status: 'error',
@@ -24,7 +25,8 @@ export function readReport(text: string, readError: (error: Loose) => GuestError
   }
   if (typeof report !== 'object' || report === null) return UNREADABLE;
   const { status, json, type, text: preview, error } = report;
-  if (status === 'value' && typeof json === 'string') return { status, json };
+  if (status === 'value' && typeof json === 'string')
+    return { status, json, ...(typeof preview === 'string' ? { text: preview.slice(0, TEXT_MAX) } : {}) };
   if (status === 'preview' && typeof type === 'string' && typeof preview === 'string')
     return { status, type, text: preview };
   if (status === 'error' && typeof error === 'object' && error !== null)

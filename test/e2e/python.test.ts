@@ -24,6 +24,21 @@ test.serial('a loop ends at its time with the session as it was, and Python says
 });
 
 test.serial(
+  'numbers that JSON does not tell apart come with their repr, and nothing that Python would escape',
+  async (t) => {
+    const session = await file.session({ language: 'python' });
+    t.deepEqual(await session.value('[1.0, {"a": 1e16}, 1e-05, -3]'), {
+      kind: 'json',
+      json: [1, { a: 1e16 }, 1e-5, -3],
+      text: "[1.0, {'a': 1e+16}, 1e-05, -3]",
+    });
+    t.deepEqual(await session.value('[1, 2.5, "a", None]'), { kind: 'json', json: [1, 2.5, 'a', null] });
+    t.deepEqual(await session.value('[1.0, "a\\n"]'), { kind: 'json', json: [1, 'a\n'] });
+    t.deepEqual(await session.value('[0.5] * 20000 + [1.0]'), { kind: 'json', json: [...Array(20_000).fill(0.5), 1] });
+  },
+);
+
+test.serial(
   'a capability of the level is reached through the isolate, and one that is not granted is an unknown name',
   async (t) => {
     const session = await file.session({ language: 'python', level: 'standard' });

@@ -68,6 +68,11 @@ test('of Python, None is not shown, and data looks as Python writes it', (t) => 
   const shown = (json: unknown) => renderForRepl({ kind: 'json', json }, { colours: false, language: 'python' });
   t.is(shown(null), null);
   t.is(renderForShell({ kind: 'json', json: null }, { pretty: false, language: 'python' }), null);
+  t.is(
+    renderForRepl({ kind: 'json', json: [1], text: '[1.0]' }, { colours: false, language: 'python' }),
+    '[1.0]',
+    'what JSON does not tell comes as text',
+  );
   t.is(shown({ a: [1, 2.5, null, true, false] }), "{'a': [1, 2.5, None, True, False]}");
   t.is(shown("it's"), '"it\'s"');
   t.is(shown('a "b" \'c\'\n\x1b'), "'a \"b\" \\'c\\'\\n\\x1b'");

@@ -44,8 +44,33 @@ def describe_value(value):
     if is_json(value):
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
         if len(text) <= session.value_bytes_max and len(text.encode("utf-8", "replace")) <= session.value_bytes_max:
-            return json.dumps({"status": "value", "json": text})
+            return json.dumps({"status": "value", "json": text, **as_written(value, text)})
     return json.dumps({"status": "preview", "type": type_name(value), "text": short(repr(value))})
+
+
+def as_written(value, text):
+    """The repr, where JSON does not tell what it is: that has one kind of number.
+
+    Not where Python escapes a text, in which nobody would find a secret any more that is not to leave.
+    """
+    if len(text) > TEXT_MAX:
+        return {}
+    differs = False
+    pending = [value]
+    while pending:
+        one = pending.pop()
+        kind = type(one)
+        if kind is float:
+            differs = differs or one.is_integer() or abs(one) < 1e-4
+        elif kind is str:
+            if repr(one)[1:-1] != one:
+                return {}
+        elif kind is list:
+            pending.extend(one)
+        elif kind is dict:
+            pending.extend(one)
+            pending.extend(one.values())
+    return {"text": short(repr(value))} if differs else {}
 
 
 def short(text, most=TEXT_MAX):
