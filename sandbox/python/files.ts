@@ -40,6 +40,9 @@ const RUNNER_PARTS = [
   'entry',
 ];
 
+/** What the runner has of these, and of the builtins, is its own: a session may redefine what it finds in the modules. */
+const COPIED_MODULES = ['ast', 'codeop', 'inspect', 'json', 'keyword', 'math', 'traceback'];
+
 /**
  * The loader copies a snapshot without growing the heap first, which fails where the snapshot is larger, and byte by byte, zeros
  * included, which takes the longest of all that is done to make an isolate.
@@ -77,13 +80,18 @@ function runnerSource(): string {
     const source = readFileSync(fileURLToPath(new URL(`./guest/runner/${name}.py`, import.meta.url)), 'utf8');
     return `_add(${JSON.stringify(name)}, ${JSON.stringify(source)})\n`;
   });
-  return `import sys, types
+  return `import builtins, sys, types
 sys.modules["_pyrepl3"] = types.ModuleType("_pyrepl3")
+_builtins = dict(vars(builtins))
 def _add(name, source):
     module = sys.modules[f"_pyrepl3.{name}"] = types.ModuleType(f"_pyrepl3.{name}")
+    module.__dict__["__builtins__"] = _builtins
     exec(compile(source, f"<pyrepl3.{name}>", "exec"), module.__dict__)
+    for used in ${JSON.stringify(COPIED_MODULES)}:
+        if used in module.__dict__:
+            module.__dict__[used] = types.SimpleNamespace(**vars(module.__dict__[used]))
     setattr(sys.modules["_pyrepl3"], name, module)
-${parts.join('')}del sys, types, _add
+${parts.join('')}del builtins, sys, types, _add, _builtins
 `;
 }
 

@@ -53,6 +53,8 @@ def open_session(outputs, bytes_max, seed, argv):
     sleeping.install()
     asyncio.run = run_main
     begin(outputs)
+    # There is no C library behind it; what it could do is to break the interpreter it runs in.
+    sys.modules["_ctypes"] = None
     for name in [name for name in sys.modules if name.startswith("_pyrepl3")]:
         del sys.modules[name]
 
