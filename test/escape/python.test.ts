@@ -100,7 +100,7 @@ const attacks: Record<string, readonly [cells: string | readonly string[], end: 
     [['import pyodide.code as c\nc.eval_code = c.eval_code_async = c.run_js = lambda: 3', 'c.eval_code()'], '3'],
     [['import builtins as b\nb.print = b.repr = b.display = lambda: 3', 'print()'], '3'],
     [['import builtins as b\nb.eval = b.exec = b.compile = b.sorted = lambda *a: 3', 'eval()'], '3'],
-    [['import builtins as b\nb.compile = b.eval = None', 'eval or 1 / 0'], /ZeroDivisionError/],
+    [['import builtins as b\nb.eval = b.exec = None', 'eval or 1 / 0'], /ZeroDivisionError/],
     [['import sys\nsys.displayhook = sys.excepthook = lambda *a: 3', 'sys.displayhook()'], '3'],
     [
       [
