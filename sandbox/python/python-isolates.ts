@@ -8,6 +8,7 @@ import { makeSnapshot, readSnapshot, snapshotAssets, snapshotName } from './snap
 
 const MIB = 1024 * 1024;
 const WASM_PAGE = 65_536;
+const STACK_KIB = 65_536;
 /** What the engine's own side of CPython takes of the isolate's JavaScript heap: its scripts, and the standard library in memory. */
 const ENGINE_HEAP_MIB = 64;
 /** On a busy machine an isolate is long in the making, and none is given up for that. */
@@ -35,6 +36,9 @@ export class PythonIsolates {
     snapshot ??= await makeSnapshot();
     const isolates = new PythonIsolates(snapshot);
     // Guest code can reach the memory itself through the loader's own module, past what CPython asks before it grows.
+    // A cell runs on a stack of its own, so that it can be held up; V8 makes it as large as the smaller of these. CPython's own bound of
+    // recursion is to be met first: where V8's is, the interpreter ends.
+    for (const flag of ['stack-size', 'wasm-stack-switching-stack-size']) setFlagsFromString(`--${flag}=${STACK_KIB}`);
     setFlagsFromString(`--wasm-max-mem-pages=${Math.ceil(isolates.#heapBytesMax(heapMiB) / WASM_PAGE)}`);
     return isolates;
   }
