@@ -74,3 +74,62 @@ test.serial(
     t.is(result.output.stdout, 'before\nafter\n');
   },
 );
+
+/** Twenty cells of all sorts; those that call something outside do it through the isolate. */
+const PROGRAM: readonly string[] = [
+  'import js, asyncio, collections, dataclasses, functools, json, random, re, uuid\nnotes = []',
+  'digest = await js.hash("sha256", "abc")\nnotes.append(str(digest)[:8])',
+  '@dataclasses.dataclass\nclass Point:\n  x: int\n  y: int = 0\n  def moved(self, by): return Point(self.x + by, self.y - by)\np = Point(1)',
+  'p = functools.reduce(Point.moved, range(5), p)',
+  'def fib():\n  a, b = 0, 1\n  while True:\n    yield a\n    a, b = b, a + b\nfibs = fib()\n[next(fibs) for _ in range(10)]',
+  'drawn = [random.random() for _ in range(3)]\nname = str(uuid.uuid4())',
+  'both = await asyncio.gather(js.hash("sha256", "a"), js.hash("sha256", "b"))\nnotes.extend(str(one)[:8] for one in both)',
+  'async def worker(queue):\n  while True:\n    notes.append(await queue.get())\nqueue = asyncio.Queue()\ntask = asyncio.create_task(worker(queue))',
+  'queue.put_nowait("one")\nawait asyncio.sleep(0.001)',
+  '1 / 0',
+  'try:\n  js.missing\nexcept AttributeError as error:\n  notes.append(type(error).__name__)',
+  'open("/tmp/kept.txt", "w").write("text " * 3)',
+  'text = open("/tmp/kept.txt").read()\nwords = collections.Counter(text.split())',
+  '[*map(next, [fibs] * 3)]',
+  'await asyncio.sleep(0.005)\nqueue.put_nowait("two")\nawait asyncio.sleep(0)',
+  'def outer():\n  count = 0\n  def inner():\n    nonlocal count\n    count += 1\n    return count\n  return inner\ncounted = outer()\ncounted()',
+  'pattern = re.compile(r"(\\w)\\1")\ndoubled = pattern.findall("aabbcd")',
+  'del p.y\ncounted()',
+  'match drawn:\n  case [first, *rest]: pass',
+  'last = await js.hash("sha256", json.dumps([first, name]))\nnotes.append(str(last)[:8])',
+];
+
+test.serial(
+  'twenty cells with calls come to the same namespace, undisturbed or with the daemon killed after each of them',
+  async (t) => {
+    // Each session draws random values of its own: what they come to is compared, where they are not the same.
+    const told =
+      '[notes[:-1], repr(p) if "y" in vars(p) else vars(p), next(fibs), len(set(drawn)), len(name), both == both and len(notes), task.done(), text, dict(words), counted(), doubled, len(rest), first == drawn[0]]';
+    const ends: unknown[] = [];
+    const names: unknown[] = [];
+    for (const disturbed of [false, true]) {
+      const session = await start(t, { level: 'standard' });
+      t.timeout(300_000);
+      const results: unknown[] = [];
+      for (const cell of PROGRAM) {
+        const { status, error } = await session.run(cell);
+        results.push([status, error?.name]);
+        if (disturbed) await session.crash();
+      }
+      const { sessionId } = session;
+      const listed = await session.client.call('namespace.list', { sessionId });
+      names.push(listed.names.map(({ name, kind, type }) => [name, kind, type]));
+      ends.push([results, jsonOf(await session.run(told))]);
+      if (disturbed) {
+        // What was drawn is what it was before the last time that the session was made again.
+        const before = jsonOf(await session.run('[drawn, name, str(last)]'));
+        await session.crash();
+        t.deepEqual(jsonOf(await session.run('[drawn, name, str(last)]')), before);
+      }
+    }
+    t.true(Array.isArray((ends[0] as unknown[])[1]), JSON.stringify(ends[0]));
+    t.deepEqual(ends[1], ends[0]);
+    t.deepEqual(names[1], names[0]);
+    t.true((names[0] as unknown[]).length > 20);
+  },
+);
