@@ -115,6 +115,15 @@ const calls: [cell: string, sent: unknown[][], answers: unknown, value: unknown]
   ['my_tool("\\ud800é")', [['my_tool', '\ud800é']], '\ud800', '\ud800'],
   // In parallel, in generator expressions, in plain functions of code that awaits.
   [
+    'import asyncio\ncalls = [read_file(n) for n in "ab"]\nawait asyncio.gather(*calls)',
+    [
+      ['read_file', 'a'],
+      ['read_file', 'b'],
+    ],
+    { text: 'A' },
+    ['A', 'A'],
+  ],
+  [
     'import asyncio\nawait asyncio.gather(*(read_file(n) for n in "ab"))',
     [
       ['read_file', 'a'],

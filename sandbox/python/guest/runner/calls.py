@@ -113,7 +113,10 @@ def awaits(frame):
     """Whether the code of the frame awaits things. A generator expression is part of the code around it."""
     while frame.f_code.co_name == "<genexpr>" and frame.f_back is not None:
         frame = frame.f_back
-    return frame.f_code.co_flags & AWAITS != 0
+    code = frame.f_code
+    # Of a cell, which is compiled in two parts, either may.
+    of_cell = code.co_name == "<module>" and cell_of(code.co_filename)
+    return session.cell_awaits if of_cell else code.co_flags & AWAITS != 0
 
 
 def perform(operation, caller, args, options, plain=False):

@@ -71,6 +71,7 @@ def run(cell, source):
             session.running = None
             session.host.done(cell, outcome_of(task))
 
+    session.cell_awaits = any(code is not None and code.co_flags & inspect.CO_COROUTINE for code in (body, ending))
     session.running = session.loop.create_task(execute(body, ending))
     session.running.add_done_callback(ended)
     session.loop.drive()

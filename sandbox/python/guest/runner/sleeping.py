@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import math
+import operator
 import time
 
 from _pyrepl3.calls import finish, raw_call
@@ -30,6 +31,8 @@ async def wait_long(seconds):
 
 @functools.wraps(time.sleep)
 def sleep_for(seconds, /):
+    if not hasattr(type(seconds), "__float__"):
+        seconds = operator.index(seconds)
     if seconds < 0:
         raise ValueError("sleep length must be non-negative")
     if is_long(seconds) and finish(wait_long(seconds)):

@@ -20,6 +20,7 @@ class Session:
         self.future_flags = 0
         # The task of the cell that runs.
         self.running = None
+        self.cell_awaits = False
         self.value_bytes_max = 65_536
         # The names of its capabilities, and of those whose calls wait for a person or a timer.
         self.granted = frozenset()
