@@ -33,8 +33,7 @@ export const pythonMemory: Question = {
     let all = first;
     for (let session = 0; session < further; session++) all = await openOne();
     const row = (question: string, median: number, target: number | null): Row => ({
-      ...{ question, unit: 'MiB', median, target },
-      ...{ p99: null, bare: null },
+      ...{ question, unit: 'MiB', median, p99: null, bare: null, target },
     });
     return [
       row('idle Python session', (all - first) / further, TARGET_MIB),

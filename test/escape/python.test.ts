@@ -10,7 +10,7 @@ const shared = sharedDaemon(test);
 
 const session: Params<'session.create'> = {
   language: 'python',
-  limits: { cellCpuMsMax: 3000, cellWallMsMax: 30_000 },
+  limits: { cellCpuMsMax: 3000, cellWallMsMax: 10_000 },
 };
 /** What ends the interpreter, and not the host: the session is made again as it was before the cell. */
 const ENDED = /^MEMORY_EXCEEDED MemoryExceeded: The interpreter cannot go on/;
