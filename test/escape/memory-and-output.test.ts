@@ -137,8 +137,12 @@ test.serial('I15: the result of a cell comes after all its output, and its end i
     client.events.length = 0;
     const { executionId } = await guest.run(source);
     const seen = client.events.filter(ofSession(guest.sessionId));
-    t.deepEqual([seen.at(0)?.kind, seen.at(-1)?.kind], ['execution.started', 'execution.finished'], source);
-    t.true(seen.slice(1, -1).every((event) => event.kind === 'output' && event.executionId === executionId));
+    const end = seen.findIndex(({ kind }) => kind === 'execution.finished');
+    t.is(seen[0]?.kind, 'execution.started', source);
+    t.true(end > 0, source);
+    t.true(seen.slice(1, end).every((event) => event.kind === 'output' && event.executionId === executionId));
+    // On a busy machine what was left behind may have come by now.
+    t.true(seen.slice(end + 1).every((event) => event.kind === 'output' && event.executionId === null));
   }
   const late = await client.event((event) => event.kind === 'output' && event.text === 'late\n');
   t.is('executionId' in late ? late.executionId : undefined, null, 'what comes after the end belongs to no cell');
