@@ -1,4 +1,3 @@
-import { stopCoverage, takeCoverage } from 'node:v8';
 import type { CellLimits, CellOutcome, IsolateSpec } from '../../../sandbox/protocol.ts';
 import { Hosted, PLATFORM } from '../_hosted.ts';
 
@@ -9,13 +8,6 @@ export class HostedPython extends Hosted {
   constructor() {
     super();
     this.tell({ kind: 'host.join', language: 'python', heapMiB: 32, platform: PLATFORM, capabilities: [], spares: 0 });
-  }
-
-  /** isolated-vm aborts a process that had such isolates and writes down at its very end which lines ran: so that is done now. */
-  override close(): void {
-    super.close();
-    takeCoverage();
-    stopCoverage();
   }
 
   override open(isolate: string, spec: Partial<IsolateSpec> = {}): void {
