@@ -35,10 +35,10 @@ export class PythonIsolates {
     told(snapshotName(), snapshot !== undefined);
     snapshot ??= await makeSnapshot();
     const isolates = new PythonIsolates(snapshot);
-    // Guest code can reach the memory itself through the loader's own module, past what CPython asks before it grows.
     // A cell runs on a stack of its own, so that it can be held up; V8 makes it as large as the smaller of these. CPython's own bound of
     // recursion is to be met first: where V8's is, the interpreter ends.
     for (const flag of ['stack-size', 'wasm-stack-switching-stack-size']) setFlagsFromString(`--${flag}=${STACK_KIB}`);
+    // Guest code can reach the memory itself through the loader's own module, past what CPython asks before it grows.
     setFlagsFromString(`--wasm-max-mem-pages=${Math.ceil(isolates.#heapBytesMax(heapMiB) / WASM_PAGE)}`);
     return isolates;
   }

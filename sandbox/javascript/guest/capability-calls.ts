@@ -209,7 +209,7 @@ export function makeCapabilityCalls(
     const id = ++calls;
     waitingSize += argsJson.length;
     MapSet(waiting, id, { name, size: argsJson.length, take });
-    send('call', id, name, argsJson, SetHas(patient, name) ? place : '', kernel.origin());
+    send('call', id, name, argsJson, place, kernel.origin());
     return id;
   }
   function startHere(

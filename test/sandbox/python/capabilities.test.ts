@@ -358,3 +358,15 @@ test.serial('a cell that is held up by a call ends when it is stopped, whatever 
   t.deepEqual((await session.host.done(cell)).outcome, { status: 'value', json: 'null' });
   t.is(await session.run('held'), 'answered');
 });
+
+test.serial('a variable of the name of a capability that comes later stays, and is listed', async (t) => {
+  const { host } = session;
+  const grant = { capabilities: ['hash'], patient: [], docs: [] };
+  host.open('own', { capabilities: [] });
+  await host.run('own', 'hash = 5');
+  host.tell({ kind: 'capabilities.set', isolate: 'own', number: 1, ...grant });
+  const told = await host.ask('own', { about: 'namespace.list' });
+  t.true(told.kind === 'answer' && told.answer.about === 'namespace.list');
+  t.regex(JSON.stringify(told), /"name":"hash"/);
+  t.like((await host.run('own', 'hash')).outcome, { status: 'value', json: '5' });
+});

@@ -49,7 +49,8 @@ def grant(given_json, docs_json):
 def give(name):
     functions = FUNCTIONS.get(name) or (generic(name),)
     if name in OVERLOADED:
-        session.overloads[name] = session.namespace.setdefault(name, OVERLOADED[name])
+        session.overloads[name] = OVERLOADED[name]
+        session.namespace.setdefault(name, OVERLOADED[name])
     elif name != "input" and any(hasattr(builtins, function.__name__) for function in functions):
         refused.add(name)
         return

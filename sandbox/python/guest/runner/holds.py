@@ -52,8 +52,10 @@ def hold_up(reason):
         raise KeyboardInterrupt
     session.held = Held(reason)
     session.blocked = task
-    text = run_sync(session.held)
-    session.blocked = None
+    try:
+        text = run_sync(session.held)
+    finally:
+        session.held = session.blocked = None
     if text == "":
         raise KeyboardInterrupt
     return text

@@ -34,7 +34,7 @@ class HostLoop(base_events.BaseEventLoop):
         self._clock_resolution = 0.0005
         self._driving = False
         self._armed = None
-        # It is always running, so nothing can run it a second time.
+        # It is always running: nothing can run it a second time but `run_until_complete` below.
         self._thread_id = threading.get_ident()
 
     def time(self):
@@ -74,6 +74,9 @@ class HostLoop(base_events.BaseEventLoop):
             heapq.heappop(self._scheduled)._scheduled = False
         return self._scheduled[0]._when if self._scheduled else None
 
+    def _is_idle(self, due):
+        return not self._ready and (due is None or due > self.time() + self._clock_resolution)
+
     def drive(self):
         """Runs until nothing is ready, and has the host come back when the next timer is due."""
         if self._driving:
@@ -85,7 +88,7 @@ class HostLoop(base_events.BaseEventLoop):
             while True:
                 try:
                     due = self._due()
-                    if not self._ready and (due is None or due > self.time() + self._clock_resolution):
+                    if self._is_idle(due):
                         break
                     self._run_once()
                 except (KeyboardInterrupt, SystemExit):
@@ -113,7 +116,7 @@ class HostLoop(base_events.BaseEventLoop):
         try:
             while not task.done():
                 due = self._due()
-                if not self._ready and (due is None or due > self.time() + self._clock_resolution):
+                if self._is_idle(due):
                     self._arm(due)
                     hold_up(LOOP)
                     continue
