@@ -1,13 +1,11 @@
-import type { ConstraintsOf } from '../../policies/capabilities.ts';
-import { auditedStatement, type StatementArgs, statementArgs } from '../sql/sql-args.ts';
+import type { StatementArgs } from '../sql/sql-args.ts';
 import type { SqlResult } from '../sql/sql-call.ts';
-import { sourceRefusal } from '../sql/sql-faults.ts';
-import type { SqlSources } from '../sql/sql-sources.ts';
-import { type CallContext, Capability } from './capability.ts';
+import type { CallContext } from './capability.ts';
 import type { AllowedCall } from './gate.ts';
+import { StatementCapability } from './statement.ts';
 
 /** `execute(source, sql, params?)`: one statement, in a transaction of its own. */
-export class ExecuteCapability extends Capability<'execute', StatementArgs> {
+export class ExecuteCapability extends StatementCapability<'execute'> {
   override readonly name = 'execute';
   override readonly summary = 'Changes a database with one SQL statement.';
   override readonly signature = `/**
@@ -20,28 +18,8 @@ declare function execute(source: string, sql: string, params?: (null | boolean |
   override readonly stub =
     `async def execute(source: str, sql: str, params: list[None | bool | int | float | str | bytes] = []) -> dict: ...`;
   override readonly idempotent = false;
-  override readonly patient = false;
-  override readonly args = statementArgs;
-  readonly #sources: SqlSources;
 
-  constructor(sources: SqlSources) {
-    super();
-    this.#sources = sources;
-  }
-
-  override refuse([source]: StatementArgs, { sources }: ConstraintsOf<'execute'>): string | null {
-    return sources.includes(source) ? null : sourceRefusal(source);
-  }
-
-  override audited([source, sql, params = []]: StatementArgs): unknown {
-    return { source, ...auditedStatement({ sql, params }) };
-  }
-
-  override async invoke(
-    { args: [source, sql, params = []], constraints }: AllowedCall<'execute', StatementArgs>,
-    { sessionId, signal }: CallContext,
-  ): Promise<SqlResult | undefined> {
-    const [result] = await this.#sources.run(source, sessionId, 'write', [{ sql, params }], constraints, signal);
-    return result;
+  override invoke(call: AllowedCall<'execute', StatementArgs>, context: CallContext): Promise<SqlResult | undefined> {
+    return this.run('write', call, context);
   }
 }

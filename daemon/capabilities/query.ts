@@ -1,13 +1,11 @@
-import type { ConstraintsOf } from '../../policies/capabilities.ts';
-import { auditedStatement, type StatementArgs, statementArgs } from '../sql/sql-args.ts';
+import type { StatementArgs } from '../sql/sql-args.ts';
 import type { SqlRow } from '../sql/sql-call.ts';
-import { sourceRefusal } from '../sql/sql-faults.ts';
-import type { SqlSources } from '../sql/sql-sources.ts';
-import { type CallContext, Capability } from './capability.ts';
+import type { CallContext } from './capability.ts';
 import type { AllowedCall } from './gate.ts';
+import { StatementCapability } from './statement.ts';
 
 /** `query(source, sql, params?)`: one statement that changes nothing, whatever it says. */
-export class QueryCapability extends Capability<'query', StatementArgs> {
+export class QueryCapability extends StatementCapability<'query'> {
   override readonly name = 'query';
   override readonly summary = 'Reads from a database with one SQL statement.';
   override readonly signature = `/**
@@ -24,28 +22,12 @@ declare function query(source: string, sql: string, params?: (null | boolean | n
     `async def query(source: str, sql: str, params: list[None | bool | int | float | str | bytes] = []) -> dict: ...`;
   override readonly idempotent = true;
   override readonly readOnly = true;
-  override readonly patient = false;
-  override readonly args = statementArgs;
-  readonly #sources: SqlSources;
-
-  constructor(sources: SqlSources) {
-    super();
-    this.#sources = sources;
-  }
-
-  override refuse([source]: StatementArgs, { sources }: ConstraintsOf<'query'>): string | null {
-    return sources.includes(source) ? null : sourceRefusal(source);
-  }
-
-  override audited([source, sql, params = []]: StatementArgs): unknown {
-    return { source, ...auditedStatement({ sql, params }) };
-  }
 
   override async invoke(
-    { args: [source, sql, params = []], constraints }: AllowedCall<'query', StatementArgs>,
-    { sessionId, signal }: CallContext,
+    call: AllowedCall<'query', StatementArgs>,
+    context: CallContext,
   ): Promise<{ readonly columns: readonly string[]; readonly rows: readonly SqlRow[] }> {
-    const [result] = await this.#sources.run(source, sessionId, 'read', [{ sql, params }], constraints, signal);
+    const result = await this.run('read', call, context);
     return { columns: result?.columns ?? [], rows: result?.rows ?? [] };
   }
 }
