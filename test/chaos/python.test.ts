@@ -58,7 +58,7 @@ test.serial('a cell of Python that was in the middle of an await goes on where i
 });
 
 test.serial(
-  'a cell that is held up by input() and time.sleep() goes on where it was when its daemon died',
+  'a cell that is held up by input() and time.sleep() goes on where it was when its host and its daemon died',
   async (t) => {
     const session = await start(t, { level: 'trusted' });
     const cell = session.begin(
@@ -66,6 +66,8 @@ test.serial(
     );
     for (const [index, text] of ['one', 'two'].entries()) {
       await session.asks(`${index}? `);
+      await session.killHosts();
+      await session.hostGone();
       await session.crash();
       await session.answer(`${index}? `, text);
     }
