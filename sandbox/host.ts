@@ -32,6 +32,7 @@ const LANGUAGES: Readonly<Record<HostLanguage, SessionLanguage>> = {
 };
 
 type Cordon = Extract<ToHost, { kind: 'host.join' }>;
+type Opening = Extract<ToHost, { kind: 'isolate.open' }>;
 
 const INSTALL_MS = 5000;
 /** The smallest that V8 makes, and what the lowest levels have. */
@@ -95,7 +96,7 @@ export class SandboxHost {
         this.#channel.send({ kind: 'host.pong', id: message.id });
         return;
       case 'isolate.open':
-        this.#open(message.isolate, message.spec, message.openedMs);
+        this.#open(message);
         return;
       case 'isolate.dispose':
         this.#sessions.get(message.isolate)?.dispose();
@@ -146,9 +147,24 @@ export class SandboxHost {
     return this.#python?.make(spec) ?? makeIsolate(spec);
   }
 
-  #open(name: string, spec: IsolateSpec, openedMs: number | undefined): void {
+  /** Undefined where it would have to go on from an image that cannot be used. */
+  #isolateFor({ spec, image }: Opening): Isolate | undefined {
+    if (image !== undefined) return this.#python?.makeFrom(image.image, spec);
     const suits = this.#cordon !== undefined && isSame(spec, this.#cordon);
-    const isolate = (suits ? this.#spares.pop() : undefined) ?? this.#make(spec);
+    return (suits ? this.#spares.pop() : undefined) ?? this.#make(spec);
+  }
+
+  #open(opening: Opening): void {
+    const { isolate: name, spec, openedMs, image } = opening;
+    const isolate = this.#isolateFor(opening);
+    if (isolate === undefined) {
+      this.#channel.send({
+        kind: 'isolate.replayed',
+        isolate: name,
+        problem: 'its image is of another version, or damaged',
+      });
+      return;
+    }
     const language = LANGUAGES[this.#cordon?.language ?? 'javascript'];
     const powers: SessionPowers = {
       send: (message: SessionMessage) => {
@@ -160,7 +176,8 @@ export class SandboxHost {
       doomed: (by, message) => this.#channel.send({ kind: 'host.doomed', isolate: name, by, message }),
       setActive: (active) => this.#setActive(name, active),
     };
-    const session = new JavaScriptSession(isolate, language, spec, powers, openedMs);
+    const again = openedMs === undefined ? undefined : { openedMs, image };
+    const session = new JavaScriptSession(isolate, language, spec, powers, again);
     this.#sessions.set(name, session);
     this.#refill();
   }

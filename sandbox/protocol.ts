@@ -90,6 +90,16 @@ export type ReplayStep =
 
 type EntryAs<Op extends IsolateEntry['op']> = IsolateEntry & { readonly op: Op };
 
+/** The state of an isolate as data, and what is not in it. */
+export interface IsolateImage {
+  /** Made by a host of the same version, in base64. */
+  readonly image: string;
+  /** Entries that it had lived through. */
+  readonly entries: number;
+  /** The cells of last, for the stacks of errors to come. */
+  readonly cells: readonly (readonly [cell: number, source: string])[];
+}
+
 /** What can be asked about an isolate between cells. */
 export type Question =
   | { readonly about: 'namespace.list' }
@@ -100,7 +110,9 @@ export type Question =
   | { readonly about: 'inspect'; readonly source: string; readonly cursor: number }
   | { readonly about: 'isComplete'; readonly source: string }
   /** What the isolate may still do by itself. Everything that it has lived through is told before the answer. */
-  | { readonly about: 'pending' };
+  | { readonly about: 'pending' }
+  /** Its state as data, where nothing of it is under way. */
+  | { readonly about: 'image' };
 
 export type ToHost =
   /** The host joins a cordon: from now on it keeps `spares` isolates of this kind ready. */
@@ -115,7 +127,14 @@ export type ToHost =
     }
   | { readonly kind: 'host.ping'; readonly id: number }
   /** With `openedMs`, in place of one that was opened then and is lost: steps of its life follow. */
-  | { readonly kind: 'isolate.open'; readonly isolate: string; readonly spec: IsolateSpec; readonly openedMs?: number }
+  | {
+      readonly kind: 'isolate.open';
+      readonly isolate: string;
+      readonly spec: IsolateSpec;
+      readonly openedMs?: number;
+      /** What it goes on from; the steps are those after it. */
+      readonly image?: IsolateImage;
+    }
   /** The next steps of a lost isolate's life; with `last`, it is to go on by itself after them. */
   | {
       readonly kind: 'isolate.replay';
@@ -203,7 +222,9 @@ export type Answer =
   | { readonly about: 'complete'; readonly matches: readonly string[]; readonly start: number; readonly end: number }
   | { readonly about: 'inspect'; readonly found: boolean; readonly text: string }
   | { readonly about: 'isComplete'; readonly status: 'complete' | 'incomplete' | 'invalid' }
-  | { readonly about: 'pending'; readonly timers: number; readonly entered: boolean };
+  | { readonly about: 'pending'; readonly timers: number; readonly entered: boolean }
+  /** In base64, or null and why there is none. `since`: entries that were made after it, and told before this answer. */
+  | { readonly about: 'image'; readonly image: string | null; readonly refused: string; readonly since: number };
 
 /** `cell` is null for what code does after the cell that left it behind has ended. */
 export type FromHost =

@@ -1,7 +1,14 @@
 /** What of a session in a host depends on its language. */
+import type { EntryEnd } from './isolate.ts';
 import type { Preparation } from './javascript/prepare.ts';
 import type { CellSource } from './javascript/stack.ts';
 import type { CellOutcome } from './protocol.ts';
+
+/** An image, in base64, or why there is none. */
+export type TakenImage = { readonly image: string } | { readonly refused: string };
+
+/** Enters the isolate to say what its state is. `parts`: the bytes that it has sent meanwhile, a character each. */
+export type TakeImage = () => Promise<{ readonly end: EntryEnd; readonly parts: readonly string[] }>;
 
 export interface SessionLanguage {
   /** How long an entry of the engine's own may take. */
@@ -16,6 +23,8 @@ export interface SessionLanguage {
   ): Preparation | Promise<Preparation>;
   /** @param text what the guest side says of a cell's end, or anything at all */
   readOutcome(text: string, cellSource: (cell: number) => CellSource | undefined): CellOutcome;
+  /** The state of an isolate in which nothing runs, as data; undefined for a language that has none. */
+  readonly takeImage?: (take: TakeImage) => Promise<TakenImage>;
   /** @param enter asks the guest side, where only that knows */
   isComplete(source: string, enter: (operation: string, argument: string) => Promise<string>): string | Promise<string>;
 }

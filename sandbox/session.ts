@@ -1,5 +1,5 @@
 /** What a host does for one session, whatever its language. */
-import type { CapabilityGrant, CellLimits, FromHost, Question, ReplayStep } from './protocol.ts';
+import type { CapabilityGrant, CellLimits, FromHost, IsolateImage, Question, ReplayStep } from './protocol.ts';
 
 export interface HostSession {
   run(cell: number, source: string, limits: CellLimits): void;
@@ -19,6 +19,13 @@ export interface HostSession {
   /** Called every few milliseconds while code may be running: holds CPU use against its limit. */
   tick(): void;
   dispose(): void;
+}
+
+/** What is known of an isolate that another one is to become. */
+export interface LostIsolate {
+  readonly openedMs: number;
+  /** What it goes on from; undefined where that is its opening. */
+  readonly image: IsolateImage | undefined;
 }
 
 /** A message about this session; the host adds which isolate it is about. */

@@ -39,4 +39,14 @@ const VERSION_1 = `
   CREATE INDEX resonate_finished ON resonate (finished) WHERE finished IS NOT NULL;
 `;
 
-export const MIGRATIONS: readonly string[] = [VERSION_1];
+/** - `image`: the state of sessions as data, from which they go on; the log says which of them is of use. */
+const VERSION_2 = `
+  CREATE TABLE image (
+    session INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    bytes BLOB NOT NULL,
+    UNIQUE (session, number)
+  ) STRICT;
+`;
+
+export const MIGRATIONS: readonly string[] = [VERSION_1, VERSION_2];

@@ -72,6 +72,11 @@ export class DurableStore {
     return new DurableStore(database, parts);
   }
 
+  /** Whether what is committed is kept elsewhere as well. */
+  get isCopied(): boolean {
+    return this.#copy !== undefined;
+  }
+
   prepare(sql: string): StatementSync {
     return this.#database.prepare(sql);
   }

@@ -75,8 +75,8 @@ export type JournalRecord =
   | { readonly r: 'used'; readonly call: number | null; readonly used: UsedBudget }
   /** An approval that counts for all later calls. */
   | { readonly r: 'once'; readonly capability: string }
-  /** `pending`: timers and calls that it has left behind, and which may go on by themselves. */
-  | { readonly r: 'ended'; readonly cell: number; readonly pending?: number }
+  /** `pending`: timers and calls that it has left behind, and which may go on by themselves. `cpuMs`: what it takes to run it again. */
+  | { readonly r: 'ended'; readonly cell: number; readonly pending?: number; readonly cpuMs?: number }
   /** Its client wants it ended, and knows that it will be. */
   | { readonly r: 'stop'; readonly cell: number }
   /** Its start is in the audit log. */
@@ -87,6 +87,8 @@ export type JournalRecord =
   | MarkRecord
   /** The session is as it was at the mark. */
   | { readonly r: 'return'; readonly name: string }
+  /** An image was taken of the isolate, of that number, which the next one goes on from. */
+  | { readonly r: 'image'; readonly number: number }
   /** The isolate is gone for good, with all that it held. */
   | { readonly r: 'gone' }
   /** What the cell did is as if it had never begun: it ended with its isolate. */

@@ -1,94 +1,44 @@
-/** Reads a journal as what the session's isolate is rebuilt from. Pure. */
-import type {
-  CapabilityGrant,
-  CellLimits,
-  IsolateEntry,
-  IsolateSpec,
-  LifeRecord,
-  ReplayStep,
-} from '../../sandbox/protocol.ts';
-import type { JournalRecord, KeptOverLives, MarkRecord, RecordedCall, Said, UsedBudget } from './journal-records.ts';
+/** Reads a journal as what the session's isolate is made again from. Pure. */
+import type { CapabilityGrant, CellLimits, IsolateEntry, LifeRecord, ReplayStep } from '../../sandbox/protocol.ts';
+import type { JournalRecord, KeptOverLives, MarkRecord, Said, UsedBudget } from './journal-records.ts';
+import { type CellRecord, NOTHING_SAID, newCall, type Rebuilt, type RebuiltCall } from './rebuilt.ts';
 
-/** How far a recorded call came. */
-export interface RebuiltCall {
-  readonly record: RecordedCall;
-  /** How often its effect had begun that cannot simply be done again. */
-  begun: number;
-  /** What a person was asked because of it, and since when. */
-  readonly asked: Map<string, number>;
-  /** What a person answered, by what was asked. */
-  readonly settlements: Map<string, unknown>;
-  outcome: { readonly ok: boolean; readonly json: string } | undefined;
-  /** Guest code was given the outcome. */
-  delivered: boolean;
-  /** It is in the count of its execution. */
-  counted: boolean;
-  /** It is in the counts of its grant, and was within them. */
-  letThrough: boolean;
-  /** A person has said in this daemon what to do about what had begun. */
-  doubtSettled: boolean;
-  /** Its cell was stopped, and nothing more is to be done for it. */
-  stopped: boolean;
-}
-
-export type CellRecord = Extract<JournalRecord, { readonly r: 'cell' }>;
-
-export interface Rebuilt {
-  /** The number of the isolate among those of the session. */
-  readonly life: number;
-  readonly cuts: number;
-  readonly spec: IsolateSpec;
-  /** Undefined where the isolate was not even opened. */
-  readonly openedMs: number | undefined;
-  readonly entries: readonly IsolateEntry[];
-  readonly reads: string;
-  readonly calls: ReadonlyMap<number, RebuiltCall>;
-  /** What the isolate was told last of its capabilities. */
-  readonly granted: Pick<CapabilityGrant, 'capabilities' | 'patient'>;
-  /** Cells that were accepted and have not ended, in their order. */
-  readonly unended: readonly CellRecord[];
-  /** What was written up to here. */
-  readonly said: Said;
-  readonly kept: KeptOverLives;
-  /** Cells whose start is in the audit log. */
-  readonly audited: ReadonlySet<number>;
-  /** Cells that are to be ended. */
-  readonly stops: ReadonlySet<number>;
-  /** Timers and calls that ended cells have left behind. */
-  readonly pending: number;
-  /** Why no replay comes to the same state any more. */
-  readonly torn: string | undefined;
-  /** Oldest first. */
-  readonly marks: readonly MarkRecord[];
-  /** The highest number of a cell, a grant and a question. */
-  readonly last: { readonly cell: number; readonly grant: number; readonly question: number };
-  steps(limits: Omit<CellLimits, 'wallMs'>): ReplayStep[];
-}
-
-export const NOTHING_SAID: Said = { stdout: 0, stderr: 0, displays: 0, logs: 0, cuts: 0 };
-
-/** Undefined where there was no isolate yet. */
-export function rebuild(records: readonly JournalRecord[]): Rebuilt | undefined {
+/**
+ * Undefined where there was no isolate yet.
+ *
+ * @param hasImage whether the image of that number can be had; without it, the isolate goes on from an earlier one or the beginning
+ */
+export function rebuild(records: readonly JournalRecord[], hasImage: (number: number) => boolean): Rebuilt | undefined {
   const life = records.findLastIndex(({ r }) => r === 'life');
   const first = records[life];
   if (first?.r !== 'life') return undefined;
-  const reader = new Reader(first);
+  const reader = new Reader(first, hasImage);
   for (const record of records.slice(life + 1)) reader.take(record);
   return reader.rebuilt(first);
 }
 
 /** How far a life had come: everything after it can be taken back. */
 interface Place {
+  /** Records that had been read. */
+  readonly at: number;
   readonly entries: number;
   readonly calls: number;
   readonly said: Said;
-  readonly torn: string | undefined;
+  readonly cpuMs: number;
   readonly pending: number;
   /** The cell that had begun last; 0 before the first. */
   readonly cell: number;
 }
 
+/** Records of what becomes of a call. */
+type OfCall = Extract<JournalRecord, { r: 'call' | 'outcome' | 'begun' | 'asked' | 'decided' | 'used' }>;
+
+/** Sources of cells that go with an image: so many, and so many characters. */
+const CELLS_KEPT = 50;
+const CELL_CHARACTERS_KEPT = 262_144;
+
 class Reader {
+  readonly #hasImage: (number: number) => boolean;
   readonly #cells = new Map<number, CellRecord>();
   readonly #unended = new Map<number, CellRecord>();
   readonly #calls = new Map<number, RebuiltCall>();
@@ -108,16 +58,23 @@ class Reader {
   #callsMade: number[] = [];
   #said = NOTHING_SAID;
   #openedMs: number | undefined;
-  #torn: string | undefined;
+  #at = 0;
+  #torns: { readonly at: number; readonly why: string }[] = [];
+  /** Those that can be had, oldest first. */
+  #images: { readonly number: number; readonly place: Place }[] = [];
+  #lastImage = 0;
+  #cpuMs = 0;
   #cuts = 0;
 
-  constructor({ once, secrets, used }: KeptOverLives) {
+  constructor({ once, secrets, used }: KeptOverLives, hasImage: (number: number) => boolean) {
+    this.#hasImage = hasImage;
     this.#once = new Set(once);
     this.#secrets = [...secrets];
     this.#used = new Map(used.map((budget) => [budget[0], budget]));
   }
 
   take(record: JournalRecord): void {
+    this.#at += 1;
     switch (record.r) {
       case 'cell':
         this.#cells.set(record.cell, record);
@@ -129,6 +86,54 @@ class Reader {
       case 'said':
         this.#said = record.said;
         return;
+      case 'grant':
+        this.#grants.set(record.number, record);
+        return;
+      case 'ask':
+        this.#questions.set(record.id, record);
+        return;
+      case 'once':
+        this.#once.add(record.capability);
+        return;
+      case 'secret':
+        this.#secrets.push([record.name, record.value]);
+        return;
+      case 'stop':
+        this.#stops.add(record.cell);
+        return;
+      case 'audited':
+        this.#audited.add(record.cell);
+        return;
+      case 'ended':
+        this.#unended.delete(record.cell);
+        this.#pending = record.pending ?? this.#pending;
+        this.#cpuMs += record.cpuMs ?? 0;
+        return;
+      case 'image':
+        this.#lastImage = record.number;
+        if (this.#hasImage(record.number)) this.#images.push({ number: record.number, place: this.#here });
+        return;
+      case 'cut':
+        this.#cut(record.cell);
+        return;
+      case 'mark':
+        this.#marks.set(record.name, { mark: record, place: this.#here });
+        return;
+      case 'return':
+        this.#return(record.name);
+        return;
+      case 'gone':
+        this.#gone();
+        return;
+      case 'life':
+        return;
+      default:
+        this.#takeOfCall(record);
+    }
+  }
+
+  #takeOfCall(record: OfCall): void {
+    switch (record.r) {
       case 'call':
         this.#calls.set(record.call, newCall(record));
         this.#callsMade.push(record.call);
@@ -147,15 +152,6 @@ class Reader {
       case 'decided':
         this.#change(record.call, ({ settlements }) => settlements.set(record.about, record.settlement));
         return;
-      case 'grant':
-        this.#grants.set(record.number, record);
-        return;
-      case 'ask':
-        this.#questions.set(record.id, record);
-        return;
-      case 'once':
-        this.#once.add(record.capability);
-        return;
       case 'used':
         this.#count(record.used);
         if (record.call !== null)
@@ -163,40 +159,23 @@ class Reader {
             call.letThrough = true;
           });
         return;
-      case 'secret':
-        this.#secrets.push([record.name, record.value]);
-        return;
-      case 'stop':
-        this.#stops.add(record.cell);
-        return;
-      case 'audited':
-        this.#audited.add(record.cell);
-        return;
-      case 'ended':
-        this.#unended.delete(record.cell);
-        this.#pending = record.pending ?? this.#pending;
-        return;
-      case 'cut':
-        this.#cut(record.cell);
-        return;
-      case 'mark':
-        this.#marks.set(record.name, { mark: record, place: this.#here });
-        return;
-      case 'return':
-        this.#return(record.name);
-        return;
-      case 'gone':
-        this.#gone();
-        return;
-      case 'life':
-        return;
     }
   }
 
   #live(lived: LifeRecord): void {
     if (lived.op === 'reads') this.#reads.push({ text: lived.reads, entry: lived.entry });
-    else if (lived.op === 'torn') this.#torn ??= lived.why;
+    else if (lived.op === 'torn') this.#tear(lived.why);
     else this.#enter(lived);
+  }
+
+  #tear(why: string): void {
+    this.#torns.push({ at: this.#at, why });
+  }
+
+  /** What happened before an image is in it, however it came about. */
+  get #torn(): string | undefined {
+    const since = this.#images.at(-1)?.place.at ?? 0;
+    return this.#torns.find(({ at }) => at > since)?.why;
   }
 
   #change(call: number, change: (call: RebuiltCall) => void): void {
@@ -232,7 +211,9 @@ class Reader {
     this.#callsMade = [];
     this.#said = NOTHING_SAID;
     this.#openedMs = undefined;
-    this.#torn = undefined;
+    this.#torns = [];
+    this.#images = [];
+    this.#cpuMs = 0;
     this.#pending = 0;
     this.#lastRun = 0;
     this.#marks.clear();
@@ -240,10 +221,11 @@ class Reader {
 
   get #here(): Place {
     return {
+      at: this.#at,
       entries: this.#entries.length,
       calls: this.#callsMade.length,
       said: this.#said,
-      torn: this.#torn,
+      cpuMs: this.#cpuMs,
       pending: this.#pending,
       cell: this.#lastRun,
     };
@@ -264,11 +246,15 @@ class Reader {
     if (at !== undefined) this.#backTo(at.place);
   }
 
-  #backTo({ entries, calls, said, torn, pending, cell }: Place): void {
+  #backTo({ at, entries, calls, said, cpuMs, pending, cell }: Place): void {
     this.#entries = this.#entries.slice(0, entries);
     // The opening is the first entry, and is not in the list.
     this.#reads = this.#reads.filter(({ entry }) => entry <= entries + 1);
-    this.#torn = torn ?? this.#doneTwice(this.#callsMade.slice(calls), cell);
+    this.#torns = this.#torns.filter((torn) => torn.at <= at);
+    this.#images = this.#images.filter(({ place }) => place.at <= at);
+    const twice = this.#doneTwice(this.#callsMade.slice(calls), cell);
+    if (twice !== undefined) this.#tear(twice);
+    this.#cpuMs = cpuMs;
     this.#pending = pending;
     this.#lastRun = cell;
     for (const call of this.#callsMade.slice(calls)) this.#calls.delete(call);
@@ -291,7 +277,12 @@ class Reader {
 
   rebuilt({ number: life, spec }: Extract<JournalRecord, { r: 'life' }>): Rebuilt {
     const entries = this.#entries.map(({ entry }) => entry);
-    const reads = this.#reads.map(({ text }) => text).join('');
+    const from = this.#images.at(-1);
+    const lived = from?.place.entries ?? 0;
+    // The opening is the first entry.
+    const reads = this.#reads
+      .flatMap(({ text, entry }) => (from === undefined || entry > lived + 1 ? [text] : []))
+      .join('');
     return {
       life,
       cuts: this.#cuts,
@@ -300,30 +291,57 @@ class Reader {
       entries,
       reads,
       calls: this.#calls,
-      granted: this.#granted ?? spec,
+      granted: this.#grantedBy(entries.length) ?? spec,
+      image: from && {
+        number: from.number,
+        entries: lived,
+        cells: this.#cellsOf(entries.slice(0, lived)),
+        granted: this.#grantedBy(lived) ?? spec,
+      },
+      cpuMs: this.#cpuMs - (from?.place.cpuMs ?? 0),
       unended: [...this.#unended.values()],
       said: this.#said,
+      saidBefore: from?.place.said ?? NOTHING_SAID,
       kept: { used: [...this.#used.values()], once: [...this.#once], secrets: this.#secrets },
       audited: this.#audited,
       stops: this.#stops,
       pending: this.#pending,
       torn: this.#torn,
-      marks: Array.from(this.#marks.values(), ({ mark }) => mark),
+      marks: Array.from(this.#marks.values(), ({ mark, place }) => ({
+        mark,
+        image: this.#images.findLast((image) => image.place.at <= place.at)?.number,
+      })),
       last: {
         cell: lastOf(this.#cells),
         grant: lastOf(this.#grants),
         question: lastOf(this.#questions),
+        image: this.#lastImage,
       },
       steps: (limits) => [
         ...(reads === '' ? [] : [{ op: 'reads' as const, reads }]),
-        ...entries.flatMap((entry) => this.#stepOf(entry, limits) ?? []),
+        ...entries.slice(lived).flatMap((entry) => this.#stepOf(entry, limits) ?? []),
       ],
     };
   }
 
-  get #granted(): CapabilityGrant | undefined {
-    const last = this.#entries.findLast(({ entry }) => entry.op === 'grant');
+  /** What the isolate was told of its capabilities last among so many entries. */
+  #grantedBy(entries: number): CapabilityGrant | undefined {
+    const last = this.#entries.slice(0, entries).findLast(({ entry }) => entry.op === 'grant');
     return last && this.#grants.get(last.entry.ref)?.grant;
+  }
+
+  /** The cells that ran last, oldest first. */
+  #cellsOf(entries: readonly IsolateEntry[]): (readonly [cell: number, source: string])[] {
+    const cells: (readonly [number, string])[] = [];
+    let characters = 0;
+    for (const { op, ref } of entries.toReversed()) {
+      const source = op === 'run' ? this.#cells.get(ref)?.source : undefined;
+      if (source === undefined) continue;
+      characters += source.length;
+      if (cells.length >= CELLS_KEPT || characters > CELL_CHARACTERS_KEPT) break;
+      cells.unshift([ref, source]);
+    }
+    return cells;
   }
 
   /** Undefined for what there is no record of: it had led to nothing that anyone saw. */
@@ -353,21 +371,6 @@ class Reader {
         return undefined;
     }
   }
-}
-
-export function newCall(record: RecordedCall): RebuiltCall {
-  return {
-    record,
-    begun: 0,
-    asked: new Map(),
-    settlements: new Map(),
-    outcome: undefined,
-    delivered: false,
-    counted: false,
-    letThrough: false,
-    doubtSettled: false,
-    stopped: false,
-  };
 }
 
 /** Numbers are given in ascending order. */

@@ -174,6 +174,33 @@ export class SessionJournal {
     });
   }
 
+  /** Whether images can be kept: where daemons share their journals, each would have to be where all can read it. */
+  get keepsImages(): boolean {
+    return !this.#store.isCopied;
+  }
+
+  /** Keeps an image in base64, and of those before it only the listed ones; without one, just those. */
+  keepImages(kept: readonly number[], added?: { readonly number: number; readonly image: string }): void {
+    if (this.#removed || this.#lost !== undefined) return;
+    const bytes = added && Buffer.from(added.image, 'base64');
+    this.#store.write(() => {
+      for (const number of this.imageNumbers())
+        if (!kept.includes(number)) this.#statements.removeImage.run(this.#session, number);
+      if (added && bytes) this.#statements.addImage.run(this.#session, added.number, bytes);
+    });
+  }
+
+  imageNumbers(): readonly number[] {
+    return this.#statements.images.all(this.#session).map(({ number }) => Number(number));
+  }
+
+  /** In base64; undefined where there is none of that number. */
+  image(number: number): string | undefined {
+    this.#store.commitNow();
+    const bytes = this.#statements.findImage.get(this.#session, number)?.['bytes'];
+    return bytes instanceof Uint8Array ? Buffer.from(bytes).toString('base64') : undefined;
+  }
+
   update(state: StoredSession): void {
     if (this.#removed || this.#lost !== undefined) return;
     this.#store.write(() => {
@@ -203,6 +230,7 @@ export class SessionJournal {
   #forget(): void {
     for (const number of this.#numbersFrom(this.#newest)) this.#statements.remove.run(number);
     this.#numbers.forget(this.#session);
+    this.#statements.removeImages.run(this.#session);
     this.#statements.removeSession.run(this.#session);
   }
 

@@ -14,6 +14,11 @@ export interface JournalStatements {
   readonly update: StatementSync;
   readonly removeSession: StatementSync;
   readonly setAsleep: StatementSync;
+  readonly addImage: StatementSync;
+  readonly findImage: StatementSync;
+  readonly images: StatementSync;
+  readonly removeImage: StatementSync;
+  readonly removeImages: StatementSync;
 }
 
 /** The numbers of the rows of the log. */
@@ -61,6 +66,11 @@ export class SessionStore {
       update: store.prepare('UPDATE session SET state = ? WHERE session = ?'),
       removeSession: store.prepare('DELETE FROM session WHERE session = ?'),
       setAsleep: store.prepare('UPDATE session SET asleep = ?, state = ? WHERE session = ?'),
+      addImage: store.prepare('INSERT OR REPLACE INTO image (session, number, bytes) VALUES (?, ?, ?)'),
+      findImage: store.prepare('SELECT bytes FROM image WHERE session = ? AND number = ?'),
+      images: store.prepare('SELECT number FROM image WHERE session = ?'),
+      removeImage: store.prepare('DELETE FROM image WHERE session = ? AND number = ?'),
+      removeImages: store.prepare('DELETE FROM image WHERE session = ?'),
     };
     this.#insert = store.prepare('INSERT INTO session (session, id, state) VALUES (?, ?, ?)');
     this.#all = store.prepare('SELECT session, asleep, id, state FROM session ORDER BY session');

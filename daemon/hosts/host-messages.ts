@@ -196,6 +196,10 @@ function isAnswer(value: unknown): value is Answer {
       return isTexts(value['names']);
     case 'complete':
       return isTexts(value['matches']) && isCount(value['start']) && isCount(value['end']);
+    case 'image':
+      return (
+        (value['image'] === null || isText(value['image'])) && isText(value['refused'], 1024) && isCount(value['since'])
+      );
     case 'inspect':
       return typeof value['found'] === 'boolean' && isText(value['text']);
     case 'isComplete':

@@ -9,7 +9,14 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import type { FromHost, HostLanguage, IsolateSpec, PlatformSpec, ToHost } from '../../sandbox/protocol.ts';
+import type {
+  FromHost,
+  HostLanguage,
+  IsolateImage,
+  IsolateSpec,
+  PlatformSpec,
+  ToHost,
+} from '../../sandbox/protocol.ts';
 import { HOST_LIMITS } from './host-limits.ts';
 import { type HostExit, type HostLaunch, HostProcess, startHost, startSnapshot } from './host-process.ts';
 import { PythonSnapshots } from './python-snapshots.ts';
@@ -164,16 +171,22 @@ export class HostPool {
   /**
    * Opens an isolate in a host of the cordon; with `quarantined`, in a host of its own. Messages may be sent at once.
    *
-   * @param openedMs when a lost isolate was opened that this one is to become
+   * @param again when a lost isolate was opened that this one is to become, and what of it there is
    */
-  open(cordon: Cordon, spec: IsolateSpec, quarantined: boolean, owner: IsolateOwner, openedMs?: number): IsolateLink {
+  open(
+    cordon: Cordon,
+    spec: IsolateSpec,
+    quarantined: boolean,
+    owner: IsolateOwner,
+    again?: { readonly openedMs: number; readonly image?: IsolateImage },
+  ): IsolateLink {
     const host = this.#place(cordon, quarantined);
     const isolate = randomBytes(16).toString('hex');
     clearTimeout(host.emptyTimer);
     host.owners.set(isolate, { owner, heapMiB: spec.heapMiB });
     host.worn ||= ++host.opened >= HOST_LIMITS.isolatesPerHostLifetime;
     host.heapMiB += spec.heapMiB;
-    host.process.send({ kind: 'isolate.open', isolate, spec, ...(openedMs === undefined ? {} : { openedMs }) });
+    host.process.send({ kind: 'isolate.open', isolate, spec, ...again });
     return {
       send: (command) => {
         if (host.owners.has(isolate)) host.process.send({ ...command, isolate } as ToHost);

@@ -11,7 +11,7 @@ import type { Audit } from '../audit/audit-log.ts';
 import type { CallContext, Capability } from '../capabilities/capability.ts';
 import type { AllowedCall, CallerSession, Gate } from '../capabilities/gate.ts';
 import type { RecordedCall } from '../durability/journal-records.ts';
-import type { RebuiltCall } from '../durability/rebuild.ts';
+import type { RebuiltCall } from '../durability/rebuilt.ts';
 import { Fault } from '../fault.ts';
 import type { Settlement } from '../hitl/inbox.ts';
 import { withRetries } from './effect-retries.ts';

@@ -11,7 +11,7 @@ import type { EventBody, ExecutionResult, FaultCode } from '../../client/protoco
 import type { Limits } from '../../policies/limits.ts';
 import type { CellUsage } from '../../sandbox/protocol.ts';
 import type { Audit } from '../audit/audit-log.ts';
-import type { Rebuilt } from '../durability/rebuild.ts';
+import type { Rebuilt } from '../durability/rebuilt.ts';
 import type { Recorded, SessionJournal } from '../durability/session-journal.ts';
 import { Fault } from '../fault.ts';
 import { HOST_LIMITS } from '../hosts/host-limits.ts';
@@ -33,6 +33,8 @@ export interface CellQueuePowers {
   /** The cell is far over its time and its host did not stop it. */
   readonly overdue: (message: string) => void;
   readonly executed: () => void;
+  /** The last of the cells has ended. */
+  readonly rested: () => void;
   readonly journal: Pick<SessionJournal, 'assertWritable' | 'answer' | 'whenCommitted'>;
   readonly life: Pick<SessionLife, 'accepted' | 'audited' | 'ended' | 'stopAsked'>;
 }
@@ -211,6 +213,7 @@ export class CellQueue {
     if (execution === undefined) return;
     this.#finish(execution, end, usage);
     this.handOver();
+    if (this.unended.length === 0) this.#powers.rested();
   }
 
   #finish(execution: Execution, end: ExecutionEnd, usage: EndUsage = NO_USAGE): void {
@@ -247,7 +250,7 @@ export class CellQueue {
     const { journal, life } = this.#powers;
     const { cell, executionId, source } = execution;
     const result = execution.finish(end, usage, durationMs);
-    life.ended(cell, usage.pending);
+    life.ended(cell, usage.pending === undefined ? undefined : { pending: usage.pending, cpuMs: usage.cpuMs });
     journal.answer({ cell, executionId, source, result });
     this.#unsettled.add(execution);
     journal.whenCommitted(() => {

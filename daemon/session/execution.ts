@@ -2,7 +2,7 @@
 import type { ExecutionError, ExecutionResult, Value } from '../../client/protocol.ts';
 import type { CellOutcome, CellUsage, GuestErrorReport } from '../../sandbox/protocol.ts';
 import type { StoredEvents } from '../durability/journal-records.ts';
-import type { CellRecord } from '../durability/rebuild.ts';
+import type { CellRecord } from '../durability/rebuilt.ts';
 import type { Fault } from '../fault.ts';
 import { plainError } from './execution-error.ts';
 import { OutputTail } from './output-tail.ts';

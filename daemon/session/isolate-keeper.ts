@@ -10,7 +10,8 @@ import type { EventBody, FaultCode } from '../../client/protocol.ts';
 import type { HostLanguage } from '../../sandbox/protocol.ts';
 import type { Audit } from '../audit/audit-log.ts';
 import type { JournalRecord, MarkRecord } from '../durability/journal-records.ts';
-import { type Rebuilt, rebuild } from '../durability/rebuild.ts';
+import { rebuild } from '../durability/rebuild.ts';
+import type { Rebuilt } from '../durability/rebuilt.ts';
 import { Fault } from '../fault.ts';
 import type { HostPool, IsolateLoss } from '../hosts/host-pool.ts';
 import type { CellQueue } from './cell-queue.ts';
@@ -21,6 +22,7 @@ import type { SessionEffects } from './session-effects.ts';
 import { isolatePlan, type SessionGrant } from './session-grant.ts';
 import { type IsolateEvents, SessionIsolate } from './session-isolate.ts';
 import type { SessionLife } from './session-life.ts';
+import { SessionSleep } from './session-sleep.ts';
 
 export interface KeeperPowers {
   readonly sessionId: string;
@@ -54,6 +56,7 @@ const CRASHES_IN_ALL_MAX = 16;
 
 export class IsolateKeeper {
   readonly isolate: SessionIsolate;
+  readonly sleep: SessionSleep;
   readonly #powers: KeeperPowers;
   readonly #life: SessionLife;
   /** Whether the isolate holds anything that a user would miss. */
@@ -78,6 +81,17 @@ export class IsolateKeeper {
       onReplayed: (problem) => this.#replayed(problem),
       get executing() {
         return powers.life.replaying || powers.cells().running !== undefined;
+      },
+    });
+    this.sleep = new SessionSleep({
+      isolate: this.isolate,
+      life: powers.life,
+      caughtUp: () => this.caughtUp(),
+      canWait: () => powers.cells().canWait && powers.effects().onlyPatient,
+      flush: powers.flush,
+      giveUp: () => {
+        this.isolate.drop('The session has gone to sleep.');
+        this.#asleep = true;
       },
     });
   }
@@ -131,6 +145,7 @@ export class IsolateKeeper {
   }
 
   #replayed(problem: string | null): void {
+    if (problem !== null && this.#makeWithoutImage()) return;
     if (problem !== null) this.diverged(problem);
     else {
       this.#attempts = 0;
@@ -180,6 +195,7 @@ export class IsolateKeeper {
       return;
     }
     if (this.#life.replaying && !this.#mayTryAgain(loss, execution)) {
+      if (this.#makeWithoutImage()) return;
       this.#lostState(code, `${loss.message} It was lost while it was made again.`);
       return;
     }
@@ -255,7 +271,7 @@ export class IsolateKeeper {
 
   /** Why the session could not be made again from where the record would take it back to. */
   #tornBy(record: JournalRecord): string | undefined {
-    return rebuild([...this.#powers.records(), record])?.torn;
+    return rebuild([...this.#powers.records(), record], this.#life.images.has)?.torn;
   }
 
   /**
@@ -295,32 +311,16 @@ export class IsolateKeeper {
     await this.isolate.ask({ about: 'pending' });
   }
 
-  // --- hibernation ---------------------------------------------------------------------------------------------------
+  // --- given up and gone on ---------------------------------------------------------------------------------------------
 
-  /**
-   * Gives the isolate up where it has nothing to do but wait: it is made again when it is next needed. False where it may still do
-   * something by itself, or could not be made again.
-   */
-  async hibernate(): Promise<boolean> {
-    await this.caughtUp();
-    const { isOpen } = this.isolate;
-    if (!isOpen || !this.#mayHibernate) return !isOpen;
-    const { timers, entered } = await this.isolate.ask({ about: 'pending' });
-    if (timers > 0 || entered || !this.#mayHibernate || !this.isolate.isOpen) return false;
-    this.#powers.flush();
-    this.isolate.drop('The session has gone to sleep.');
-    this.#asleep = true;
+  /** The isolate was to go on from its image, and did not: it is made again without. False where there is none, or no other way. */
+  #makeWithoutImage(): boolean {
+    if (!this.#life.replaying || !this.#life.images.failed()) return false;
+    this.#powers.unsay();
+    this.isolate.drop('The image of the session cannot be used.');
+    if (this.#makeAgain(null) !== null) return false;
+    this.#powers.cells().goOn();
     return true;
-  }
-
-  get #mayHibernate(): boolean {
-    return (
-      this.#life.torn === undefined &&
-      !this.#life.replaying &&
-      !this.isolate.asked &&
-      this.#powers.cells().canWait &&
-      this.#powers.effects().onlyPatient
-    );
   }
 
   /** What the isolate held is gone, and its client is told. */

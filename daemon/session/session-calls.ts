@@ -6,7 +6,7 @@
  */
 import { hash } from 'node:crypto';
 import type { EventBody } from '../../client/protocol.ts';
-import type { RebuiltCall } from '../durability/rebuild.ts';
+import type { RebuiltCall } from '../durability/rebuilt.ts';
 import type { Execution } from './execution.ts';
 import { Inputs } from './inputs.ts';
 import type { SessionEffects } from './session-effects.ts';

@@ -10,7 +10,10 @@ import { SESSION_LIMITS } from './session-limits.ts';
 
 export interface CheckpointPowers {
   readonly cells: Pick<CellQueue, 'unended' | 'cells'>;
-  readonly keeper: Pick<IsolateKeeper, 'marks' | 'returnTo' | 'open' | 'caughtUp' | 'settled' | 'torn' | 'isolate'>;
+  readonly keeper: Pick<
+    IsolateKeeper,
+    'marks' | 'returnTo' | 'open' | 'caughtUp' | 'settled' | 'sleep' | 'torn' | 'isolate'
+  >;
   readonly life: Pick<SessionLife, 'mark'>;
   readonly committed: () => Promise<void>;
 }
@@ -33,6 +36,7 @@ export class SessionCheckpoints {
   async create(name = `cp_${randomBytes(6).toString('base64url')}`): Promise<CheckpointInfo> {
     const { keeper, cells, life, committed } = this.#powers;
     await this.#quiet('checkpoint.create');
+    await keeper.sleep.secure();
     const { torn } = keeper;
     if (torn !== undefined)
       throw new Fault(

@@ -20,7 +20,7 @@ import { Redactor } from '../capabilities/redactor.ts';
 import type { CapabilityRegistry } from '../capabilities/registry.ts';
 import { SessionUsage } from '../capabilities/usage.ts';
 import type { KeptOverLives, RecordedCall, StoredRaise } from '../durability/journal-records.ts';
-import type { RebuiltCall } from '../durability/rebuild.ts';
+import type { RebuiltCall } from '../durability/rebuilt.ts';
 import type { Fault } from '../fault.ts';
 import type { Inbox } from '../hitl/inbox.ts';
 import { CapabilityDesk } from './capability-desk.ts';

@@ -78,9 +78,9 @@ export class SessionIsolate implements IsolateOwner {
   }
 
   /** Makes a lost isolate again. */
-  openAgain(cordon: Cordon, { spec, openedMs, steps }: LostLife): void {
+  openAgain(cordon: Cordon, { spec, openedMs, image, steps }: LostLife): void {
     if (this.#link !== undefined) return;
-    this.#link = this.#pool.open(cordon, spec, this.#quarantined, this, openedMs);
+    this.#link = this.#pool.open(cordon, spec, this.#quarantined, this, { openedMs, ...(image && { image }) });
     this.#held = [];
     const pieces = piecesOf(steps);
     for (const [index, piece] of pieces.entries())

@@ -8,6 +8,9 @@
 import type {
   CapabilityGrant,
   CellLimits,
+  CellUsage,
+  HostLanguage,
+  IsolateImage,
   IsolateSpec,
   LifeRecord,
   Question,
@@ -21,8 +24,10 @@ import type {
   Said,
   UsedBudget,
 } from '../durability/journal-records.ts';
-import { NOTHING_SAID, newCall, type Rebuilt, type RebuiltCall, rebuild } from '../durability/rebuild.ts';
+import { rebuild } from '../durability/rebuild.ts';
+import { NOTHING_SAID, newCall, type Rebuilt, type RebuiltCall, type RebuiltMark } from '../durability/rebuilt.ts';
 import type { SessionJournal } from '../durability/session-journal.ts';
+import { type ImageJournal, LifeImages } from './life-images.ts';
 
 /** What guest code writes, by the counters of `Said`. */
 export type SaidKind = keyof Said;
@@ -30,6 +35,8 @@ export type SaidKind = keyof Said;
 export interface LostLife {
   readonly spec: IsolateSpec;
   readonly openedMs: number;
+  /** What the steps go on from; undefined where that is the opening. */
+  readonly image: IsolateImage | undefined;
   readonly steps: readonly ReplayStep[];
   readonly granted: Rebuilt['granted'];
 }
@@ -38,7 +45,8 @@ type AcceptedCell = Omit<Extract<JournalRecord, { r: 'cell' }>, 'r'> & {
   readonly recorded?: boolean;
   readonly stopAsked?: boolean;
 };
-type Journal = Pick<SessionJournal, 'append' | 'secure'> & { lastly: (() => JournalRecord | undefined) | undefined };
+type Journal = ImageJournal &
+  Pick<SessionJournal, 'secure'> & { lastly: (() => JournalRecord | undefined) | undefined };
 
 export class SessionLife {
   readonly #sessionId: string;
@@ -58,15 +66,17 @@ export class SessionLife {
   #rebuilt: Rebuilt | undefined;
   /** What the journal has of this life, by the reckoning of `rebuild`: to read all of it costs the more the longer the life. */
   #entries = 0;
-  readonly #marks = new Map<string, MarkRecord>();
+  readonly #marks = new Map<string, RebuiltMark>();
+  readonly images: LifeImages;
   /** The cell that began last in the isolate, and why the state before it could not be had again. */
   #latestRun: { readonly cell: number; readonly tornBefore: string | undefined } | undefined;
   #lastGrant = 0;
   #lastQuestion = 0;
 
-  constructor(sessionId: string, journal: Journal, nowMs: () => number) {
+  constructor(sessionId: string, language: HostLanguage, journal: Journal, nowMs: () => number) {
     this.#sessionId = sessionId;
     this.#journal = journal;
+    this.images = new LifeImages(journal, language);
     this.#nowMs = nowMs;
     journal.lastly = () => this.#takeSaid();
   }
@@ -98,6 +108,7 @@ export class SessionLife {
     this.#rebuilt = undefined;
     this.#entries = 0;
     this.#marks.clear();
+    this.images.startOver();
     this.#latestRun = undefined;
   }
 
@@ -114,7 +125,7 @@ export class SessionLife {
 
   /** The places that can be returned to, oldest first. */
   get marks(): readonly MarkRecord[] {
-    return [...this.#marks.values()];
+    return Array.from(this.#marks.values(), ({ mark }) => mark);
   }
 
   /** How far the life has come. */
@@ -180,9 +191,15 @@ export class SessionLife {
     this.#journal.append({ r: 'audited', cell });
   }
 
-  /** @param pending timers and calls that code has left behind; undefined where the cell was not in the isolate */
-  ended(cell: number, pending: number | undefined): void {
-    this.#journal.append(pending === undefined ? { r: 'ended', cell } : { r: 'ended', cell, pending });
+  /** @param usage what code has left behind, and used; undefined where the cell was not in the isolate */
+  ended(cell: number, usage: Pick<CellUsage, 'pending' | 'cpuMs'> | undefined): void {
+    if (usage === undefined) {
+      this.#journal.append({ r: 'ended', cell });
+      return;
+    }
+    const cpuMs = Math.round(usage.cpuMs);
+    this.images.cpuMs += cpuMs;
+    this.#journal.append({ r: 'ended', cell, pending: usage.pending, cpuMs });
   }
 
   /** From now on the text does not leave the session as it is. */
@@ -202,9 +219,19 @@ export class SessionLife {
   /** The state of now gets a name, under which it can be had again. */
   mark(name: string, cell: number): MarkRecord {
     const mark: MarkRecord = { r: 'mark', name, cell, atMs: this.#nowMs() };
-    this.#marks.set(name, mark);
+    this.#marks.set(name, { mark, image: this.images.current });
     this.#journal.append(mark);
     return mark;
+  }
+
+  /** The isolate has ended as this image, in base64, and the next one goes on from it: whatever had been torn is in it as it is. */
+  imageTaken(image: string): void {
+    this.#recordSaid();
+    this.images.taken(
+      image,
+      Array.from(this.#marks.values(), (mark) => mark.image),
+    );
+    this.#torn = undefined;
   }
 
   /** The next isolate is as this one was at the mark. */
@@ -306,20 +333,22 @@ export class SessionLife {
    * @param records all that the journal holds
    */
   recall(records: readonly JournalRecord[]): Rebuilt | undefined {
-    const rebuilt = rebuild(records);
+    const rebuilt = rebuild(records, this.images.has);
     if (rebuilt === undefined) return undefined;
     this.#number = rebuilt.life;
     this.#cuts = rebuilt.cuts;
     this.#torn = rebuilt.torn;
     this.#entries = rebuilt.entries.length;
     this.#marks.clear();
-    for (const mark of rebuilt.marks) this.#marks.set(mark.name, mark);
+    for (const mark of rebuilt.marks) this.#marks.set(mark.mark.name, mark);
+    this.images.recall(rebuilt);
     const run = rebuilt.entries.findLast(({ op }) => op === 'run');
     // What was torn before it could not have been made again.
     this.#latestRun = run && { cell: run.ref, tornBefore: rebuilt.torn };
     this.#lastGrant = rebuilt.last.grant;
     this.#lastQuestion = rebuilt.last.question;
-    this.#said = this.#saidRecorded = this.#echo = rebuilt.said;
+    this.#said = this.#saidRecorded = rebuilt.said;
+    this.#echo = saidSince(rebuilt.said, rebuilt.saidBefore);
     // Of what is under way in this daemon, only what the rebuilt life asks for again is still waited for.
     for (const [call, key] of this.#open) if (rebuilt.calls.get(call)?.record.key !== key) this.#open.delete(call);
     this.#rebuilt = rebuilt.openedMs === undefined ? undefined : rebuilt;
@@ -335,7 +364,15 @@ export class SessionLife {
   stepsAgain(limits: Omit<CellLimits, 'wallMs'>): LostLife | undefined {
     const rebuilt = this.#rebuilt;
     if (rebuilt?.openedMs === undefined) return undefined;
-    return { spec: rebuilt.spec, openedMs: rebuilt.openedMs, steps: rebuilt.steps(limits), granted: rebuilt.granted };
+    const { openedMs, granted, spec } = rebuilt;
+    const from = rebuilt.image;
+    return {
+      spec: from === undefined ? spec : { ...spec, ...from.granted },
+      openedMs,
+      image: from && this.images.load(from),
+      steps: rebuilt.steps(limits),
+      granted,
+    };
   }
 
   /** The lost life is lived again only when it is needed, and recalled then. */
@@ -349,3 +386,11 @@ export class SessionLife {
     this.#echo = NOTHING_SAID;
   }
 }
+
+const saidSince = (all: Said, before: Said): Said => ({
+  stdout: all.stdout - before.stdout,
+  stderr: all.stderr - before.stderr,
+  displays: all.displays - before.displays,
+  logs: all.logs - before.logs,
+  cuts: all.cuts - before.cuts,
+});

@@ -52,13 +52,15 @@ export function makeParts(
   const { pool, audit, monotonicMs, nowMs, executed } = powers;
   const { grant, committed } = whole;
   const emit = (event: EventBody): void => events.tell(event);
-  const life = new SessionLife(sessionId, journal, nowMs);
+  const life = new SessionLife(sessionId, language, journal, nowMs);
   const cells: CellQueue = new CellQueue({
     ...{ sessionId, audit, monotonicMs, executed, emit, journal, life },
     limits: () => grant().limits,
     run: whole.run,
     ready: () => keeper.ready,
     overdue: (message) => keeper.isolate.killHost(message),
+    // Where it fails, its isolate was lost meanwhile, which is told elsewhere.
+    rested: () => void keeper.sleep.rest().catch(() => undefined),
   });
   const keeper: IsolateKeeper = new IsolateKeeper({
     ...{ sessionId, language, argv, pool, audit, life, grant, emit },

@@ -9,7 +9,7 @@ import type { Decision, DecisionRequest } from '../capabilities/capability.ts';
 import type { PendingCall } from '../capabilities/gate.ts';
 import type { Redactor } from '../capabilities/redactor.ts';
 import type { StoredRaise } from '../durability/journal-records.ts';
-import type { RebuiltCall } from '../durability/rebuild.ts';
+import type { RebuiltCall } from '../durability/rebuilt.ts';
 import { Fault } from '../fault.ts';
 import type { InboxRequest } from '../hitl/approval-request.ts';
 import type { Inbox, Settlement } from '../hitl/inbox.ts';

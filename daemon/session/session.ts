@@ -226,7 +226,7 @@ export class Session {
 
   /** Gives up the isolate until it is needed; false where it has something to do. */
   hibernate(): Promise<boolean> {
-    return this.#keeper.hibernate();
+    return this.#keeper.sleep.hibernate();
   }
 
   /** What is kept of a session that sleeps. */

@@ -25,7 +25,10 @@ export interface Refusal {
   readonly message: string;
 }
 
-export async function answerQuestion(question: Question, powers: Powers): Promise<Answer | Refusal> {
+export async function answerQuestion(
+  question: Exclude<Question, { about: 'image' }>,
+  powers: Powers,
+): Promise<Answer | Refusal> {
   const text = async (operation: string, argument = ''): Promise<string | Refusal> => {
     const end = await powers.enter(operation, argument);
     if (end.end === 'returned') return end.text;

@@ -7,11 +7,12 @@
  * I4: the daemon is told of an entry before it is told of anything that the entry caused.
  */
 import type { EntryEnd, Isolate, Primitive } from '../isolate.ts';
-import type { CapabilityGrant, CellLimits, IsolateSpec, Question, ReplayStep } from '../protocol.ts';
-import type { HostSession, SessionMessage, SessionPowers } from '../session.ts';
-import type { SessionLanguage } from '../session-language.ts';
+import type { Answer, CapabilityGrant, CellLimits, IsolateSpec, Question, ReplayStep } from '../protocol.ts';
+import type { HostSession, LostIsolate, SessionMessage, SessionPowers } from '../session.ts';
+import type { SessionLanguage, TakeImage } from '../session-language.ts';
 import { answerQuestion } from './answer-question.ts';
 import { BackgroundWork } from './background-work.ts';
+import { guestOpening } from './guest-opening.ts';
 import { HeapReading } from './heap-reading.ts';
 import { computeForGuest, STACK_LENGTH_MAX } from './host-computation.ts';
 import { OpenCalls } from './open-calls.ts';
@@ -44,19 +45,22 @@ export class JavaScriptSession implements HostSession {
   /** Settles at the next end of an entry or a cell. */
   #turn = Promise.withResolvers<void>();
   #disposed = false;
+  /** What has come of the image that is being taken. */
+  #imageParts: string[] | undefined;
   readonly #opened: Promise<void>;
   #isOpen = false;
   /** What is to be done again of a lost isolate's life, one piece after another. */
   #replayed: Promise<string | null> = Promise.resolve(null);
 
-  /** @param openedMs when a lost isolate was opened that this one is to become: steps of its life follow */
+  /** @param again the lost isolate that this one is to become: steps of its life follow */
   constructor(
     isolate: Isolate,
     language: SessionLanguage,
     spec: IsolateSpec,
     powers: SessionPowers,
-    openedMs: number | undefined,
+    again: LostIsolate | undefined,
   ) {
+    const openedMs = again?.openedMs;
     this.#isolate = isolate;
     this.#language = language;
     this.#heapMiB = spec.heapMiB;
@@ -90,6 +94,7 @@ export class JavaScriptSession implements HostSession {
       this.#cells.opened();
     });
     this.#cells = this.#makeCells();
+    if (again?.image !== undefined) this.#cells.resume(again.image.cells);
   }
 
   #makeCells(): SessionCells {
@@ -221,6 +226,7 @@ export class JavaScriptSession implements HostSession {
       this.#send({ kind: 'capabilities.refused', names: a.split(',') });
     else if (kind === 'timer' && typeof a === 'number' && typeof b === 'number')
       this.#timers.start(a, b, c === 1, { nowMs: this.#entries.nowMs, origin: originOf(d) });
+    else if (kind === 'image' && typeof a === 'string') this.#imageParts?.push(a);
     else if (kind === 'untimer' && typeof a === 'number') this.#timers.stop(a);
     else if (kind === 'fatal' && typeof a === 'string') this.#lose('memory', fatalMessage(a));
     else if (kind === 'reads' && typeof a === 'string' && typeof b === 'number')
@@ -260,6 +266,12 @@ export class JavaScriptSession implements HostSession {
   // --- the rest ------------------------------------------------------------------------------------------------------
 
   ask(id: number, question: Question): void {
+    if (question.about === 'image') {
+      void this.#takeImage().then((answer) => {
+        if (!this.#disposed) this.#send({ kind: 'answer', id, answer });
+      });
+      return;
+    }
     const enter = (...entry: [string, ...Primitive[]]): Promise<EntryEnd> =>
       this.#enter(
         this.#language.engineEntryMs,
@@ -278,6 +290,24 @@ export class JavaScriptSession implements HostSession {
         this.#send({ kind: 'answer', id, answer });
       } else this.#send({ kind: 'refusal', id, ...answer });
     });
+  }
+
+  async #takeImage(): Promise<Answer> {
+    const { made } = this.#entries;
+    const { takeImage } = this.#language;
+    const busy =
+      !this.#cells.idle || this.#timers.size > 0 || this.#calls.size > 0 || this.#entries.active > 0 || !this.#isOpen;
+    const none = { image: null, refused: busy ? 'something of it is under way' : 'its language has none' };
+    const taken = busy || takeImage === undefined ? none : await takeImage(() => this.#enterForImage());
+    return { about: 'image', image: null, refused: '', ...taken, since: this.#entries.made - made };
+  }
+
+  async #enterForImage(): ReturnType<TakeImage> {
+    const parts: string[] = [];
+    this.#imageParts = parts;
+    const end = await this.#enter(this.#language.engineEntryMs, ['image']);
+    this.#imageParts = undefined;
+    return { end, parts };
   }
 
   // --- a lost isolate made again -------------------------------------------------------------------------------------
@@ -359,9 +389,3 @@ interface GuestCall {
 const originOf = (cell: unknown): number => (Number.isSafeInteger(cell) && (cell as number) > 0 ? (cell as number) : 0);
 
 const fatalMessage = (problem: string): string => `The interpreter cannot go on: ${problem.slice(0, FATAL_MAX)}`;
-
-function guestOpening(spec: IsolateSpec, nowMs: number): [string, string, string] {
-  const { seed, outputs, capabilities, patient, valueBytesMax, pendingCallsMax, argv } = spec;
-  const guestSpec = { seed, nowMs, outputs, capabilities, patient, valueBytesMax, pendingCallsMax, argv };
-  return ['open', JSON.stringify(guestSpec), JSON.stringify(spec.docs)];
-}

@@ -4,7 +4,7 @@
  * I1: cells run one at a time in the order of their arrival, and every one of them ends once.
  */
 import type { EntryEnd, Isolate, Primitive } from '../isolate.ts';
-import type { CellLimits, CellOutcome, CellUsage } from '../protocol.ts';
+import type { CellLimits, CellOutcome, CellUsage, IsolateImage } from '../protocol.ts';
 import type { SessionLanguage } from '../session-language.ts';
 import { CellClock } from './cell-clock.ts';
 import type { HeapReading } from './heap-reading.ts';
@@ -78,6 +78,18 @@ export class SessionCells {
   }
 
   readonly sourceOf = (cell: number): CellSource | undefined => this.#sources.get(cell);
+
+  /** Whether no cell is in the isolate, or on its way there. */
+  get idle(): boolean {
+    return this.#running === undefined && this.#preparing === undefined && this.#queue.length === 0;
+  }
+
+  /** The isolate goes on from an image of one in which these had run. */
+  resume(cells: IsolateImage['cells']): void {
+    this.#declared = true;
+    for (const [cell, source] of cells)
+      this.#keepSource(cell, source, { originalPosition: (line, column) => ({ line, column }) });
+  }
 
   /** Somebody has set these from outside: they are no constants any more. */
   forgetConstants(names: readonly string[]): void {
@@ -280,7 +292,7 @@ export class SessionCells {
     return Math.max(0, this.#isolate.cpuMs - cell.cpuMsAtStart);
   }
 
-  #keepSource(cell: number, source: string, prepared: PreparedCell): void {
+  #keepSource(cell: number, source: string, prepared: Pick<PreparedCell, 'originalPosition'>): void {
     this.#sources.set(cell, { source, originalPosition: (line, column) => prepared.originalPosition(line, column) });
     if (this.#sources.size > SOURCES_KEPT) this.#sources.delete(this.#sources.keys().next().value as number);
   }

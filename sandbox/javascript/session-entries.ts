@@ -29,6 +29,7 @@ export class SessionEntries {
   readonly #powers: EntriesPowers;
   #active = 0;
   #keptActive = 0;
+  #made = 0;
   #nowMs = 0;
   #records: LifeRecord[] = [];
   /** The time and entropy of the next kept entry, while a lost isolate is rebuilt. */
@@ -49,6 +50,11 @@ export class SessionEntries {
   /** Those of them that run guest code which a replay runs again: where one of them is ended in the middle, none comes to the same. */
   get keptActive(): number {
     return this.#keptActive;
+  }
+
+  /** Kept entries that were made after the opening. */
+  get made(): number {
+    return this.#made;
   }
 
   /** The time of the latest kept entry. */
@@ -82,6 +88,7 @@ export class SessionEntries {
         ? { nowMs: Math.max(this.#nowMs, Math.floor(this.#powers.nowMs())), entropy: fresh }
         : { nowMs: given.nowMs, entropy: given.entropy };
     this.#nowMs = stamp.nowMs;
+    if (op !== 'open') this.#made += 1;
     if (given?.known !== true) this.record({ op, ref, ...stamp });
     return stamp;
   }

@@ -19,7 +19,7 @@ export interface PythonFiles {
 
 /** Names that the two scripts find in their environment instead of in the isolate's global object. */
 const ENVIRONMENT =
-  'read, load, readbuffer, os, console, WebAssembly, Atomics, FinalizationRegistry, WeakRef, SharedArrayBuffer, setTimeout, clearTimeout, TextDecoder, TextEncoder, URL, AbortController, performance, Date, crypto, globalThis, heapBytesMax, restoreHeap';
+  'read, load, readbuffer, os, console, WebAssembly, Atomics, FinalizationRegistry, WeakRef, SharedArrayBuffer, setTimeout, clearTimeout, TextDecoder, TextEncoder, URL, AbortController, performance, Date, crypto, globalThis, heapBytesMax, heapLength, restoreHeap';
 
 /** In the order in which they import each other. */
 const RUNNER_PARTS = [
@@ -45,11 +45,11 @@ const COPIED_MODULES = ['ast', 'codeop', 'inspect', 'json', 'keyword', 'math', '
 
 /**
  * The loader copies a snapshot without growing the heap first, which fails where the snapshot is larger, and byte by byte, zeros
- * included, which takes the longest of all that is done to make an isolate.
+ * included, which takes the longest of all that is done to make an isolate. And what it puts in place is always the start.
  */
 const COPY = 'return Module.HEAP8.set(t),l}';
 const GROW_AND_COPY =
-  'if(t.length>Module.HEAP8.length){wasmMemory.grow((t.length-Module.HEAP8.length+65535)>>>16);updateMemoryViews()}return restoreHeap(Module.HEAPU8,t),l}';
+  'const more=heapLength(t)-Module.HEAP8.length;if(more>0){wasmMemory.grow((more+65535)>>>16);updateMemoryViews()}return restoreHeap(Module.HEAPU8,t)??l}';
 const HEAP_MAX = 'getHeapMax=()=>4294901760';
 
 const require = createRequire(import.meta.url);

@@ -1,4 +1,5 @@
 import type { SessionLanguage } from '../session-language.ts';
+import { takeImage } from './image.ts';
 import { readPythonOutcome } from './outcome.ts';
 import { preparePython } from './prepare.ts';
 
@@ -14,5 +15,6 @@ export const PYTHON: SessionLanguage = {
   warm: () => undefined,
   prepare: preparePython,
   readOutcome: readPythonOutcome,
+  takeImage,
   isComplete: (source, enter) => enter('isComplete', source),
 };

@@ -3,13 +3,15 @@ import { preludeOf } from '../javascript/prelude.ts';
 import { pythonFiles } from './files.ts';
 import { makePython } from './guest/make-python.ts';
 import { makeEnvironment } from './guest/python-environment.ts';
+import { makeTakeImage } from './guest/python-image.ts';
+import { makeSessionFiles } from './guest/session-files.ts';
 
 let prelude: string | undefined;
 
 /** Like `PRELUDE`. The isolate's assets are in the global `assets`, which this takes away. */
 export function pythonPrelude(): string {
   prelude ??= preludeOf(
-    `(() => { const { assets } = globalThis; delete globalThis.assets; return (${makePython})(assets, ${pythonFiles().engine}, (${makeEnvironment})(assets)); })()`,
+    `(() => { const { assets } = globalThis; delete globalThis.assets; return (${makePython})(assets, ${pythonFiles().engine}, (${makeEnvironment})(assets), { makeTakeImage: (${makeTakeImage}), makeSessionFiles: (${makeSessionFiles}) }); })()`,
   );
   return prelude;
 }

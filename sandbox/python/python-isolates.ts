@@ -1,8 +1,9 @@
 /** Makes the isolates of a host whose cordon is Python's. */
 import { setFlagsFromString } from 'node:v8';
 import { Isolate } from '../isolate.ts';
-import type { IsolateSpec, PlatformSpec } from '../protocol.ts';
+import type { IsolateSpec } from '../protocol.ts';
 import { pythonFiles } from './files.ts';
+import { type ImageAssets, openImage } from './image.ts';
 import { pythonPrelude } from './prelude.ts';
 import { makeSnapshot, readSnapshot, snapshotAssets, snapshotName } from './snapshot.ts';
 
@@ -13,6 +14,8 @@ const STACK_KIB = 65_536;
 const ENGINE_HEAP_MIB = 64;
 /** On a busy machine an isolate is long in the making, and none is given up for that. */
 const INSTALL_MS = 60_000;
+
+type PythonSpec = Pick<IsolateSpec, 'heapMiB' | 'platform' | 'capabilities'>;
 
 export class PythonIsolates {
   readonly #snapshot: ReturnType<typeof snapshotAssets>;
@@ -48,20 +51,22 @@ export class PythonIsolates {
     return Math.ceil((this.#snapshot.snapshot.byteLength + heapMiB * MIB) / WASM_PAGE) * WASM_PAGE;
   }
 
+  /** The same, where another session's life goes on from its image; undefined where that cannot be used. */
+  makeFrom(encoded: string, spec: PythonSpec): Isolate | undefined {
+    const image = openImage(encoded);
+    return image && this.make(spec, image);
+  }
+
   /** An isolate with CPython in it; what is entered next waits until that is done. */
-  make({
-    heapMiB,
-    platform,
-    capabilities,
-  }: {
-    heapMiB: number;
-    platform: PlatformSpec;
-    capabilities: IsolateSpec['capabilities'];
-  }): Isolate {
+  make(
+    { heapMiB, platform, capabilities }: PythonSpec,
+    image: ImageAssets | { readonly image: null; readonly imageHead: null } = { image: null, imageHead: null },
+  ): Isolate {
     const { wasm, library, lock, runner } = pythonFiles();
     const heapBytesMax = this.#heapBytesMax(heapMiB);
-    const assets = { wasm, library, lock, runner, ...this.#snapshot, made: null, heapBytesMax };
-    const isolate = new Isolate(heapMiB + ENGINE_HEAP_MIB, pythonPrelude(), assets);
+    const assets = { wasm, library, lock, runner, ...this.#snapshot, made: null, ...image, heapBytesMax };
+    const imageMiB = Math.ceil((image.image?.byteLength ?? 0) / MIB);
+    const isolate = new Isolate(heapMiB + ENGINE_HEAP_MIB + imageMiB, pythonPrelude(), assets);
     void isolate.enter(INSTALL_MS, ['install', 0, '', JSON.stringify({ platform, capabilities })]);
     return isolate;
   }

@@ -30,6 +30,8 @@ export async function makeSnapshot(): Promise<Uint8Array> {
     snapshot: null,
     occupied: '[]',
     made,
+    image: null,
+    imageHead: null,
     heapBytesMax,
   });
   try {

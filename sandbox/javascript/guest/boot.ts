@@ -36,6 +36,8 @@ export interface GuestSpec {
   readonly valueBytesMax: number;
   readonly pendingCallsMax: number;
   readonly argv?: readonly string[];
+  /** What `state` said in the isolate that this one goes on from. */
+  readonly resume?: string;
 }
 
 /** What `enter('grant', …)` is told, as JSON. */
@@ -92,7 +94,7 @@ export function boot(
   language?: LanguageOperations,
 ): Enter {
   const global = globalThis as unknown as Record<string, unknown>;
-  const parse = JSON.parse;
+  const { parse, stringify } = JSON;
   const defineProperty = Reflect.defineProperty;
   const uncurryThis = Function.prototype.bind.bind(Function.prototype.call) as GuestKernel['uncurryThis'];
   const clock = { nowMs: 0, startMs: 0 };
@@ -105,7 +107,12 @@ export function boot(
     apply(sendNow, undefined, message);
   };
   const output = modules.makeOutput(send);
-  let generator: ReturnType<typeof makeGenerator> = { random32: () => 0, mix: () => undefined };
+  let generator: ReturnType<typeof makeGenerator> = {
+    random32: () => 0,
+    mix: () => undefined,
+    state: () => '',
+    resume: () => undefined,
+  };
   const kernel: GuestKernel = {
     global,
     uncurryThis,
@@ -198,6 +205,7 @@ export function boot(
 
   function open(session: GuestSpec, docsJson: unknown): void {
     spec = session;
+    liveClock.start();
     clock.nowMs = clock.startMs = spec.nowMs;
     generator = modules.makeGenerator(spec.seed);
     for (const name of ['console', 'print', 'display', 'log']) if (!spec.outputs.includes(name)) delete global[name];
@@ -206,6 +214,18 @@ export function boot(
     give(spec);
     namespace.begin();
     if (spec.argv !== undefined) namespace.set('argv', spec.argv);
+    if (spec.resume !== undefined) resume(spec.resume);
+  }
+
+  /** What of the platform is not as it was at the start, where guest code has never used it but through another language. */
+  const state = (): string => stringify([clock.nowMs, origin, calls.made(), generator.state(), liveClock.state()]);
+  function resume(saved: string): void {
+    const [nowMs, cell, made, random, reads] = parse(saved);
+    clock.nowMs = nowMs;
+    origin = cell;
+    calls.resume(made);
+    generator.resume(random);
+    liveClock.resume(reads);
   }
 
   const operations: Operations = {
@@ -241,6 +261,7 @@ export function boot(
     complete: (a) => questions.complete(a as string),
     inspect: (a) => questions.inspect(a as string),
     probe: () => '',
+    state,
     reads: (a) => quietly(liveClock.replay(a as string)),
   };
   /** What a callback throws is described here like the error of a cell: read by the engine, it would run getters under no timeout. */

@@ -33,6 +33,10 @@ export interface CapabilityCalls {
   json(value: unknown, what: string): string;
   /** Settles a call with the host's answer. False where no such call is open. */
   settle(call: number, ok: boolean, json: string): boolean;
+  /** The number of the call that was made last. */
+  made(): number;
+  /** Calls are numbered from there. */
+  resume(made: number): void;
   /** What a rejection of ours stands for, or undefined for any other value. */
   faultOf(error: unknown): { readonly code: string; readonly capability: string } | undefined;
 }
@@ -297,6 +301,10 @@ export function makeCapabilityCalls(
       waitingSize -= entry.size;
       entry.take(ok, json);
       return true;
+    },
+    made: () => calls,
+    resume(made) {
+      calls = made;
     },
     faultOf(error) {
       return (typeof error === 'object' && error !== null) || typeof error === 'function'

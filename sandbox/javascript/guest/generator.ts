@@ -4,6 +4,9 @@ export interface Generator {
   readonly random32: () => number;
   /** Folds more entropy (hexadecimal digits) into the state. What came before still counts. */
   readonly mix: (entropyHex: string) => void;
+  readonly state: () => string;
+  /** Goes on as the generator did whose `state` that is. */
+  readonly resume: (state: string) => void;
 }
 
 /**
@@ -51,6 +54,14 @@ export function makeGenerator(seedHex: string): Generator {
     }
   };
 
+  const { parse } = JSON;
   mix(seedHex);
-  return { random32, mix };
+  return {
+    random32,
+    mix,
+    state: () => `[${a},${b},${c},${d}]`,
+    resume(state) {
+      [a, b, c, d] = parse(state);
+    },
+  };
 }

@@ -3,12 +3,17 @@ import type { SendToHost } from './output.ts';
 export interface LiveClock {
   /** Milliseconds since the epoch, whole: the machine's, or while a lost isolate is rebuilt, what the machine's said then. */
   nowMs(): number;
+  /** A session begins: what was read before is nobody's. */
+  start(): void;
   /** An entry that is kept begins: what is read from now on is its own. */
   begin(): void;
   /** Tells the host what was read since it was told last. Comes before every message that could depend on it. */
   report(): void;
   /** What is read from now on, in the form of `report`; after it the clock is the machine's again. */
   replay(reads: string): void;
+  /** How far it has come: what is reported from now on goes on from there. */
+  state(): string;
+  resume(state: string): void;
 }
 
 /**
@@ -83,6 +88,10 @@ export function makeLiveClock(send: SendToHost): LiveClock {
       count += 1;
       return now;
     },
+    start() {
+      runs = '';
+      count = value = before = 0;
+    },
     begin() {
       report();
       entry += 1;
@@ -90,7 +99,17 @@ export function makeLiveClock(send: SendToHost): LiveClock {
     report,
     replay(reads) {
       recorded = reads;
-      at = left = replayed = 0;
+      at = left = 0;
+      replayed = before;
+    },
+    state() {
+      closeRun();
+      return `${entry},${before}`;
+    },
+    resume(state) {
+      const comma = indexOf(state, ',', 0);
+      entry = +slice(state, 0, comma);
+      value = before = +slice(state, comma + 1);
     },
   };
 }

@@ -2,6 +2,8 @@ import type { CapabilityCalls } from '../../javascript/guest/capability-calls.ts
 import type { GuestKernel } from '../../javascript/guest/kernel.ts';
 import type { GuestOutput, SendToHost } from '../../javascript/guest/output.ts';
 import type { PythonEnvironment } from './python-environment.ts';
+import type { ImageHead, LoaderParts, makeTakeImage } from './python-image.ts';
+import type { FileSystem, makeSessionFiles, SessionFiles } from './session-files.ts';
 
 /**
  * What the isolate is given before anything else runs in it. Buffers are shared by all isolates of a host, so that guest code must
@@ -17,6 +19,9 @@ export interface PythonAssets {
   /** Where there is anything in the heap of the snapshot: the places at which it begins and ends, in turn, as JSON. */
   readonly occupied: string;
   readonly made: SharedArrayBuffer | null;
+  /** The bytes, and the head as JSON, of the image that the session goes on from; null where it begins. Not shared with any other. */
+  image: SharedArrayBuffer | null;
+  readonly imageHead: string | null;
   /** One byte: the host writes the number of a signal into it. */
   readonly interrupt: SharedArrayBuffer;
   /** The largest that CPython's own heap may become. */
@@ -29,12 +34,19 @@ export type PythonEngine = (environment: Readonly<Record<string, unknown>>) => {
   readonly load: (config: object) => Promise<Pyodide>;
 };
 
-interface Pyodide {
+/** Loaded with the rest, each as its own text. */
+export interface PythonModules {
+  readonly makeTakeImage: typeof makeTakeImage;
+  readonly makeSessionFiles: typeof makeSessionFiles;
+}
+
+interface Pyodide extends LoaderParts {
   runPython(source: string, options?: object): unknown;
   pyimport(name: string): RunnerModule;
   setInterruptBuffer(buffer: Uint8Array): void;
   makeMemorySnapshot(): Uint8Array;
-  readonly _api: { readonly config: { _loadSnapshot?: Uint8Array | undefined } };
+  readonly FS: FileSystem;
+  readonly _api: LoaderParts['_api'] & { readonly config: { _loadSnapshot?: Uint8Array | undefined } };
 }
 
 /** May be held up in the middle, without a thread: what it runs then goes on in a later entry. */
@@ -45,6 +57,12 @@ type AskPython = (operation: string, a?: unknown, b?: unknown) => string;
 
 interface RunnerModule {
   connect(powers: object): void;
+  /** The session lets go of the host, so that nothing of JavaScript is in its memory; why it cannot, or ''. */
+  detach(): string;
+  /** The other way round. */
+  attach(powers: object): void;
+  /** The same where its memory has come here from another isolate. */
+  resume(powers: object): void;
   open_session(outputs: string, valueBytesMax: number, seed: string, argvJson: string): void;
   readonly enter: EnterPython;
   readonly ask: AskPython;
@@ -66,18 +84,27 @@ export interface PythonParts {
  * I2: no two isolates share anything that either can write to.
  * I3: once Python has failed for good, every operation says so to the host, which gives the isolate up.
  */
-export function makePython(assets: PythonAssets, engine: PythonEngine, environment: PythonEnvironment) {
+export function makePython(
+  assets: PythonAssets,
+  engine: PythonEngine,
+  environment: PythonEnvironment,
+  modules: PythonModules,
+) {
   const global = globalThis as unknown as Record<string, unknown>;
   const CapturedPromise = Promise;
   const Bytes = Uint8Array;
   const { parse, stringify } = JSON;
   const flag = new Bytes(assets.interrupt);
+  const head = parse(assets.imageHead ?? 'null') as ImageHead | null;
 
   return ({ kernel, send, output, calls, platform }: PythonParts) => {
+    const takeImage = modules.makeTakeImage(assets, send);
     let pyodide: Pyodide | undefined;
+    let files: SessionFiles | undefined;
     let runner: RunnerModule | undefined;
     let enterPython: EnterPython | undefined;
     let askPython: AskPython | undefined;
+    let powers: object = {};
     let problem = 'Python has not started.';
     let starting = true;
     let woken = false;
@@ -106,6 +133,8 @@ export function makePython(assets: PythonAssets, engine: PythonEngine, environme
       pyodide = await load(config);
       // The loader keeps it where Python can reach it.
       pyodide._api.config._loadSnapshot = undefined;
+      files = modules.makeSessionFiles(pyodide.FS);
+      restoreFiles(files);
       if (assets.snapshot === null) {
         pyodide.runPython(assets.runner);
         starting = false;
@@ -114,10 +143,23 @@ export function makePython(assets: PythonAssets, engine: PythonEngine, environme
       runner = pyodide.pyimport('_pyrepl3.entry');
       enterPython = runner.enter;
       askPython = runner.ask;
-      runner.connect({ now, wake, timer: arm, ...streams, ...waits });
+      powers = { now, wake, timer: arm, ...streams, ...waits };
+      if (head === null) runner.connect(powers);
+      else runner.resume(powers);
       pyodide.setInterruptBuffer(flag);
       starting = false;
     };
+
+    function restoreFiles(restored: SessionFiles): void {
+      if (head === null || assets.image === null) return;
+      const { image } = assets;
+      let at = head.pages.length * head.pageBytes;
+      restored.restore(head.files, (length) => {
+        at += length;
+        return new Bytes(image, at - length, length).slice();
+      });
+      assets.image = null;
+    }
 
     /** Python runs on once what JavaScript is doing now is over. */
     function wake(): void {
@@ -212,6 +254,20 @@ export function makePython(assets: PythonAssets, engine: PythonEngine, environme
         });
         return '';
       },
+      /** Answers JSON: what `takeImage` answers, or `{refused}` with the reason. */
+      image(): string {
+        if (pyodide === undefined || files === undefined || runner === undefined)
+          return stringify({ refused: problem });
+        try {
+          const refused = runner.detach();
+          if (refused !== '') return stringify({ refused });
+          return takeImage(pyodide, files, platform['state']?.('', '', '', []) ?? '');
+        } catch (error) {
+          return stringify({ refused: `${(error as Error).message}` });
+        } finally {
+          runner.attach(powers);
+        }
+      },
       snapshot(): string {
         if (pyodide === undefined || assets.made === null) return problem;
         const bytes = pyodide.makeMemorySnapshot();
@@ -219,11 +275,12 @@ export function makePython(assets: PythonAssets, engine: PythonEngine, environme
         return `${bytes.length}`;
       },
       open(a: unknown, b: unknown, c: unknown, rest: string[]): string {
-        platform['open']?.(a, b, c, rest);
-        const { outputs, valueBytesMax, seed, argv = [''] } = parse(a as string);
+        const spec = parse(a as string);
+        platform['open']?.(head === null ? a : stringify({ ...spec, resume: head.platform }), b, c, rest);
+        const { outputs, valueBytesMax, seed, argv = [''] } = spec;
         try {
           if (runner === undefined) throw new Error(problem);
-          runner.open_session(outputs.join(','), valueBytesMax, seed, stringify(argv));
+          if (head === null) runner.open_session(outputs.join(','), valueBytesMax, seed, stringify(argv));
           grant(a, b);
         } catch (error) {
           fail(error);

@@ -1,4 +1,5 @@
 import type { PythonAssets } from './make-python.ts';
+import type { ImageHead } from './python-image.ts';
 
 /** @param starting whether CPython is still being started, in an isolate for which the host keeps no timers yet */
 export type PythonEnvironment = (starting: () => boolean) => Record<string, unknown>;
@@ -14,6 +15,7 @@ export function makeEnvironment(assets: PythonAssets): PythonEnvironment {
   const Bytes = Uint8Array;
   const fromCharCode = String.fromCharCode;
   const occupied = JSON.parse(assets.occupied) as readonly number[];
+  const head = JSON.parse(assets.imageHead ?? 'null') as ImageHead | null;
   const { Module, Instance } = global['WebAssembly'] as {
     Module: new (bytes: unknown) => object;
     Instance: new (module: object, imports: unknown) => object;
@@ -45,10 +47,20 @@ export function makeEnvironment(assets: PythonAssets): PythonEnvironment {
       this.deref = () => target;
     }
   }
-  /** What is zero in the snapshot is zero in a new heap: memory that is never written to takes no room. */
-  const restoreHeap = (heap: Uint8Array, state: Uint8Array): void => {
+  const heapLength = (start: Uint8Array): number => head?.heapBytes ?? start.length;
+  /**
+   * What is zero in the snapshot is zero in a new heap: memory that is never written to takes no room.
+   * @returns what the loader is to find besides the heap; undefined where that is what the snapshot says
+   */
+  const restoreHeap = (heap: Uint8Array, start: Uint8Array): object | undefined => {
     for (let i = 0; i < occupied.length; i += 2)
-      heap.set(state.subarray(occupied[i] as number, occupied[i + 1] as number), occupied[i] as number);
+      heap.set(start.subarray(occupied[i] as number, occupied[i + 1] as number), occupied[i] as number);
+    if (head === null || assets.image === null) return undefined;
+    const { pages, pageBytes, hiwire } = head;
+    const changed = new Bytes(assets.image);
+    for (let i = 0; i < pages.length; i++)
+      heap.set(changed.subarray(i * pageBytes, (i + 1) * pageBytes), (pages[i] as number) * pageBytes);
+    return hiwire;
   };
   const quiet = { log: nothing, warn: nothing, error: nothing, info: nothing, debug: nothing, trace: nothing };
 
@@ -90,12 +102,19 @@ export function makeEnvironment(assets: PythonAssets): PythonEnvironment {
       WeakRef: StrongRef,
       SharedArrayBuffer: assets.interrupt.constructor,
       setTimeout(callback: () => void, delayMs: number): unknown {
-        if (!starting()) return setTimeout(callback, delayMs);
+        // What the loader does "as soon as possible", before each call that may be held up, needs no round by the host.
+        if (!starting() && delayMs > 0) return setTimeout(callback, delayMs);
         void CapturedPromise.resolve().then(callback);
         return 0;
       },
       ...{ clearTimeout, TextDecoder, TextEncoder, URL, AbortController, performance, Date, crypto },
     };
-    return { ...names, heapBytesMax: assets.heapBytesMax, restoreHeap, globalThis: assign(create(global), names) };
+    return {
+      ...names,
+      heapBytesMax: assets.heapBytesMax,
+      heapLength,
+      restoreHeap,
+      globalThis: assign(create(global), names),
+    };
   };
 }

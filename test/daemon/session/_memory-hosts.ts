@@ -4,11 +4,12 @@
  */
 import { randomBytes } from 'node:crypto';
 import { parseHostLine } from '../../../daemon/hosts/host-messages.ts';
-import type { Cordon, IsolateLink, IsolateMessage, IsolateOwner } from '../../../daemon/hosts/host-pool.ts';
+import type { Cordon, HostPool, IsolateLink, IsolateMessage, IsolateOwner } from '../../../daemon/hosts/host-pool.ts';
 import { SandboxHost } from '../../../sandbox/host.ts';
 import type { FromHost, IsolateSpec, ToHost } from '../../../sandbox/protocol.ts';
 
 type Receiver = (message: IsolateMessage) => void;
+type Again = Parameters<HostPool['open']>[4];
 
 /** The process that all hosts of a test file stand for. */
 class SharedHost {
@@ -43,10 +44,10 @@ class SharedHost {
         this.#receivers.get(message.isolate)?.(message as IsolateMessage);
   }
 
-  open(spec: IsolateSpec, openedMs: number | undefined, receive: Receiver): string {
+  open(spec: IsolateSpec, again: Again, receive: Receiver): string {
     const isolate = randomBytes(16).toString('hex');
     this.#receivers.set(isolate, receive);
-    this.tell({ kind: 'isolate.open', isolate, spec, ...(openedMs === undefined ? {} : { openedMs }) });
+    this.tell({ kind: 'isolate.open', isolate, spec, ...again });
     return isolate;
   }
 
@@ -78,11 +79,11 @@ export class MemoryHosts {
     this.#step = step;
   }
 
-  open(_: Cordon, spec: IsolateSpec, __: boolean, owner: IsolateOwner, openedMs?: number): IsolateLink {
+  open(_: Cordon, spec: IsolateSpec, __: boolean, owner: IsolateOwner, again?: Again): IsolateLink {
     if ([...this.#held].some((held) => held.owner === owner)) throw new Error('A session has opened a second isolate.');
     shared ??= new SharedHost();
     const host = shared;
-    const isolate = host.open(JSON.parse(JSON.stringify(spec)), openedMs, (message) => {
+    const isolate = host.open(JSON.parse(JSON.stringify(spec)), again, (message) => {
       // Each in a turn of its own, so that the daemon may die between any two of them.
       setImmediate(() => this.#deliver(held, message));
     });

@@ -2,6 +2,7 @@
 
 import asyncio
 import builtins
+import importlib
 import io
 import json
 import random
@@ -19,6 +20,10 @@ from _pyrepl3.questions import answer
 from _pyrepl3.state import is_own_file, session
 from _pyrepl3.streams import Nothing, Stream
 
+# The way in, for an isolate that goes on from the memory of another.
+own_modules = {name: sys.modules[name] for name in ("_pyrepl3", __name__)}
+kept = {}
+
 
 def on_interrupt(number, frame):
     """Ends what the user's code is doing. In our own code there is nothing to end, and nothing may be torn apart."""
@@ -34,6 +39,34 @@ def connect(powers):
     session.host = powers
     session.loop = HostLoop()
     asyncio.set_event_loop(session.loop)
+
+
+def detach():
+    """Lets go of the host, so that nothing of JavaScript is left in the memory of the session. Says why that cannot be, or ''."""
+    if session.running is not None or session.held is not None:
+        return "code of its is running"
+    if "js" in sys.modules or "pyodide_js" in sys.modules:
+        return "it has used what JavaScript’s side of the isolate holds"
+    session.host = None
+    # The loader keeps the function of JavaScript's that was called last, and this is one that it knows how to find again.
+    importlib.import_module("js").parseInt("0")
+    del sys.modules["js"]
+    sys.modules.update(own_modules)
+    kept.update(path=list(sys.path), excepthook=sys.excepthook)
+    return ""
+
+
+def attach(powers):
+    session.host = powers
+    for name in own_modules:
+        sys.modules.pop(name, None)
+
+
+def resume(powers):
+    """The memory of the session has come to another isolate, whose loader has left its marks on it."""
+    attach(powers)
+    sys.path[:] = kept["path"]
+    sys.excepthook = kept["excepthook"]
 
 
 def open_session(outputs, bytes_max, seed, argv):
@@ -55,6 +88,10 @@ def open_session(outputs, bytes_max, seed, argv):
     begin(outputs)
     # There is no C library behind it; what it could do is to break the interpreter it runs in.
     sys.modules["_ctypes"] = None
+    # Imported anew by whoever wants it, which is how `detach` knows.
+    sys.modules.pop("pyodide_js", None)
+    # The loader has put it there a second time.
+    del sys.path[0]
     for name in [name for name in sys.modules if name.startswith("_pyrepl3")]:
         del sys.modules[name]
 

@@ -1,0 +1,78 @@
+/**
+ * The images of one session's isolates: each is the state in which one ended, and which the next one goes on from.
+ *
+ * I1: an image is used for nothing that the isolate had not lived through when it was taken.
+ * I2: without an image nothing is lost but time, unless the isolate could not be made again without it.
+ */
+import type { HostLanguage, IsolateImage } from '../../sandbox/protocol.ts';
+import type { Rebuilt, RebuiltImage } from '../durability/rebuilt.ts';
+import type { SessionJournal } from '../durability/session-journal.ts';
+
+export type ImageJournal = Pick<SessionJournal, 'append' | 'keepsImages' | 'keepImages' | 'imageNumbers' | 'image'>;
+
+export class LifeImages {
+  readonly #journal: ImageJournal;
+  readonly #language: HostLanguage;
+  #current: number | undefined;
+  #last = 0;
+  /** CPU time of the cells since the image, in milliseconds: what it takes at least to make the isolate again. */
+  cpuMs = 0;
+
+  constructor(journal: ImageJournal, language: HostLanguage) {
+    this.#journal = journal;
+    this.#language = language;
+  }
+
+  /** The number of the one that the isolate has come of; undefined where it has lived from its opening on. */
+  get current(): number | undefined {
+    return this.#current;
+  }
+
+  /** Whether there can be one, and it can be kept. */
+  get possible(): boolean {
+    return this.#language === 'python' && this.#journal.keepsImages;
+  }
+
+  startOver(): void {
+    this.#current = undefined;
+    this.#last = 0;
+    this.cpuMs = 0;
+    if (this.possible) this.#journal.keepImages([]);
+  }
+
+  recall({ image, last, cpuMs }: Rebuilt): void {
+    this.cpuMs = cpuMs;
+    this.#current = image?.number;
+    this.#last = last.image;
+  }
+
+  /**
+   * The isolate has ended as this image, in base64.
+   * @param inUse the numbers of the images that are still of use besides
+   */
+  taken(image: string, inUse: readonly (number | undefined)[]): void {
+    const number = ++this.#last;
+    this.#current = number;
+    this.cpuMs = 0;
+    this.#journal.append({ r: 'image', number });
+    this.#journal.keepImages(
+      inUse.filter((used) => used !== undefined),
+      { number, image },
+    );
+  }
+
+  /** The isolate cannot be made of its image: from now on there is none. False where it was not made of one. */
+  failed(): boolean {
+    if (this.#current === undefined) return false;
+    this.#current = undefined;
+    this.#journal.keepImages([]);
+    return true;
+  }
+
+  readonly has = (number: number): boolean => this.possible && this.#journal.imageNumbers().includes(number);
+
+  load({ number, entries, cells }: RebuiltImage): IsolateImage | undefined {
+    const image = this.#journal.image(number);
+    return image === undefined ? undefined : { image, entries, cells };
+  }
+}

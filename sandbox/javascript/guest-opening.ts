@@ -1,0 +1,9 @@
+/** What the guest side of an isolate is told when it is opened. */
+import type { IsolateSpec } from '../protocol.ts';
+
+/** The entry that opens it. What `help()` says goes beside the rest: it is long, and most sessions never ask. */
+export function guestOpening(spec: IsolateSpec, nowMs: number): [string, string, string] {
+  const { seed, outputs, capabilities, patient, valueBytesMax, pendingCallsMax, argv } = spec;
+  const guestSpec = { seed, nowMs, outputs, capabilities, patient, valueBytesMax, pendingCallsMax, argv };
+  return ['open', JSON.stringify(guestSpec), JSON.stringify(spec.docs)];
+}

@@ -1,0 +1,72 @@
+/**
+ * The image of a live session: what its memory and its files have become since the start of CPython, as bytes that another isolate
+ * of the same version goes on from. What is in it was written by guest code, and counts for nothing but for that session.
+ */
+import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import type { EntryEnd } from '../isolate.ts';
+import type { TakeImage, TakenImage } from '../session-language.ts';
+import { snapshotName } from './snapshot.ts';
+
+/** A session that has changed more than that is made again by replay. */
+const CHANGED_BYTES_MAX = 64 * 1024 * 1024;
+const HEAD_BYTES_MAX = 4 * 1024 * 1024;
+const IMAGE_BYTES_MAX = 24 * 1024 * 1024;
+const REASON_MAX = 200;
+const NEW_LINE = 10;
+const TOO_MUCH = { refused: 'it holds too much' };
+
+/** As isolates are given it: see `PythonAssets`. */
+export interface ImageAssets {
+  readonly image: SharedArrayBuffer;
+  readonly imageHead: string;
+}
+
+/** Takes the image of an isolate in which nothing runs. */
+export async function takeImage(take: TakeImage): Promise<TakenImage> {
+  const { end, parts } = await take();
+  const taken = readTaken(end);
+  if ('refused' in taken) return taken;
+  const [head, changed] = [Buffer.from(taken.head), Buffer.from(parts.join(''), 'latin1')];
+  if (head.length > HEAD_BYTES_MAX) return { refused: 'it holds too many files' };
+  if (changed.length !== taken.length) return TOO_MUCH;
+  const headLength = Buffer.alloc(4);
+  headLength.writeUInt32LE(head.length);
+  const packed = zstdCompressSync(Buffer.concat([headLength, head, changed]), {
+    params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_checksumFlag]: 1 },
+  });
+  const image = Buffer.concat([Buffer.from(`${snapshotName()}\n`), packed]);
+  return image.length > IMAGE_BYTES_MAX ? TOO_MUCH : { image: image.toString('base64') };
+}
+
+/** Undefined where it is of another version, or no image. */
+export function openImage(encoded: string): ImageAssets | undefined {
+  const bytes = Buffer.from(encoded, 'base64');
+  const end = bytes.indexOf(NEW_LINE);
+  if (bytes.toString('latin1', 0, Math.max(0, end)) !== snapshotName()) return undefined;
+  try {
+    const whole = zstdDecompressSync(bytes.subarray(end + 1), {
+      maxOutputLength: 4 + HEAD_BYTES_MAX + CHANGED_BYTES_MAX,
+    });
+    const data = 4 + whole.readUInt32LE();
+    const image = new SharedArrayBuffer(whole.length - data);
+    new Uint8Array(image).set(whole.subarray(data));
+    return { image, imageHead: whole.toString('utf8', 4, data) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** What the guest side has said of an image. */
+function readTaken(end: EntryEnd): { readonly head: string; readonly length: number } | { readonly refused: string } {
+  if (end.end !== 'returned') return { refused: 'its isolate gave no answer' };
+  let said: { readonly head?: unknown; readonly refused?: unknown; readonly length?: unknown };
+  try {
+    said = Object(JSON.parse(end.text));
+  } catch {
+    said = {};
+  }
+  const { head, refused, length } = said;
+  if (typeof head === 'string' && Number.isSafeInteger(length) && (length as number) >= 0)
+    return { head, length: length as number };
+  return { refused: typeof refused === 'string' ? refused.slice(0, REASON_MAX) : 'it has no images' };
+}

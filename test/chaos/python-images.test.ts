@@ -1,0 +1,136 @@
+/** Python sessions that go on from an image: what could not be lived again, and what would take long to. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import test, { type ExecutionContext } from 'ava';
+import type { Params } from '../../client/protocol.ts';
+import { fillSnapshotCache } from '../harness/snapshot-cache.ts';
+import { jsonOf, Survivor } from './_survivor.ts';
+
+const cache = mkdtempSync(join(tmpdir(), 'pyrepl3-cache-'));
+test.before('the snapshot of CPython is made, which every daemon finds then', async (t) => {
+  t.timeout(120_000);
+  await fillSnapshotCache(cache);
+});
+test.after.always(() => rmSync(cache, { recursive: true, force: true }));
+
+const start = (t: ExecutionContext, params: Params<'session.create'> = {}): Promise<Survivor> =>
+  Survivor.start(t, { language: 'python', ...params }, ['--cache-dir', cache]);
+
+/** Computes for long enough that an image is worth it. */
+const WORK =
+  'import random\nkept = [random.random() for _ in range(3)]\ntotal = sum(i * i for i in range(3_000_000))\ntotal % 1000';
+
+const sleep = async ({ client, sessionId }: Survivor): Promise<boolean> =>
+  (await client.call('session.hibernate', { sessionId })).hibernated;
+
+/** Ends a cell in the middle of what it computes, which nobody can do twice in the same way. */
+async function interrupt(session: Survivor): Promise<void> {
+  const cell = session.begin('n = 0\nprint("computing")\nwhile True: n += 1');
+  await session.event((event) => event.kind === 'output' && event.text.includes('computing'));
+  await session.client.call('session.interrupt', { sessionId: session.sessionId });
+  const { status, error } = await cell.result();
+  if (status !== 'error' || error?.code !== 'INTERRUPTED') throw new Error(JSON.stringify(error));
+}
+
+const imagesOf = (session: Survivor, change: (images: DatabaseSync) => void = () => undefined): number => {
+  const database = new DatabaseSync(join(session.stateDir, 'durable.sqlite'));
+  try {
+    change(database);
+    return Number(database.prepare('SELECT count(*) AS images FROM image').get()?.['images']);
+  } finally {
+    database.close();
+  }
+};
+
+test.serial(
+  'a session that was stopped in the middle of computing outlives its daemon and its host all the same',
+  async (t) => {
+    const session = await start(t);
+    await session.run('before = [1, 2]; print("once")');
+    await interrupt(session);
+    const counted = jsonOf(await session.run('before.append(n > 0); n'));
+    t.true(await sleep(session));
+    await session.crash();
+    t.deepEqual(jsonOf(await session.run('[before, n]')), [[1, 2, true], counted]);
+    await session.killHosts();
+    t.deepEqual(jsonOf(await session.run('print("twice"); [before, n]')), [[1, 2, true], counted]);
+    t.is(session.printed.match(/once|twice/g)?.join(), 'once,twice');
+  },
+);
+
+test.serial(
+  'a session wakes from its image, in a later daemon too, and goes on from there when it is lost',
+  async (t) => {
+    const session = await start(t);
+    const first = jsonOf(await session.run(WORK));
+    await session.run('def drawn(): return [random.random(), repr(object())]');
+    t.true(await sleep(session));
+    await session.crash();
+    t.deepEqual(jsonOf(await session.run('[_, len(kept)]')), [first, 3]);
+    const later = jsonOf(await session.run('later = [drawn(), drawn()]; later'));
+    await session.crash();
+    await session.killHosts();
+    t.deepEqual(jsonOf(await session.run('later')), later);
+    const info = await session.client.call('session.show', { sessionId: session.sessionId });
+    t.is(info.cells, 5);
+  },
+);
+
+test.serial('an image that is damaged or gone is done without', async (t) => {
+  const session = await start(t);
+  await session.run(WORK);
+  const kept = jsonOf(await session.run('kept'));
+  for (const damage of [
+    'UPDATE image SET bytes = CAST(substr(bytes, 1, 5000) || zeroblob(100) || substr(bytes, 5101) AS BLOB)',
+    'DELETE FROM image',
+  ]) {
+    t.true(await sleep(session));
+    await session.crash('SIGTERM');
+    await session.daemon.stop('SIGKILL');
+    t.is(imagesOf(session), 1);
+    imagesOf(session, (images) => images.exec(damage));
+    await session.again();
+    t.deepEqual(jsonOf(await session.run('kept')), kept);
+  }
+});
+
+test.serial('a session is taken back to a checkpoint of before and after a stop', async (t) => {
+  const session = await start(t);
+  const { sessionId } = session;
+  const create = (name: string) => session.client.call('checkpoint.create', { sessionId, name });
+  const restore = (name: string) => session.client.call('checkpoint.restore', { sessionId, name });
+  await session.run(`${WORK}\nstate = "one"`);
+  await create('one');
+  await session.run('state = "two"');
+  await create('two');
+  await interrupt(session);
+  await session.run('state = "three"');
+  await create('three');
+  await session.run('state = "four"');
+  for (const name of ['three', 'two', 'one']) {
+    await restore(name);
+    t.is(jsonOf(await session.run('state')), name);
+    await session.crash();
+    t.is(jsonOf(await session.run('state')), name);
+  }
+  const { error } = await session.client.call('session.execute', {
+    ...{ sessionId, source: 'state = "five"; 1 / 0', rollbackOnError: true },
+  });
+  t.is(error?.name, 'ZeroDivisionError');
+  t.is(jsonOf(await session.run('state')), 'one');
+});
+
+test.serial('no image of a session stays when the session is closed', async (t) => {
+  const session = await start(t);
+  await session.run(WORK);
+  t.true(await sleep(session));
+  const { sessionId, client } = session;
+  await client.call('session.reset', { sessionId });
+  await session.run(WORK);
+  t.true(await sleep(session));
+  await client.call('session.close', { sessionId });
+  await session.daemon.stop('SIGTERM');
+  t.is(imagesOf(session), 0);
+});
