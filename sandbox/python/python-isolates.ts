@@ -16,6 +16,7 @@ const INSTALL_MS = 60_000;
 
 export class PythonIsolates {
   readonly #snapshot: ReturnType<typeof snapshotAssets>;
+  #sharesCode = false;
 
   private constructor(snapshot: Uint8Array) {
     this.#snapshot = snapshotAssets(snapshot);
@@ -64,5 +65,12 @@ export class PythonIsolates {
     const isolate = new Isolate(heapMiB + ENGINE_HEAP_MIB, pythonPrelude(), assets);
     void isolate.enter(INSTALL_MS, ['install', 0, '', JSON.stringify({ platform, capabilities })]);
     return isolate;
+  }
+
+  /** From now on isolates are made with what was compiled in this one, which is a spare. */
+  shareCode(spare: Isolate): void {
+    if (this.#sharesCode) return;
+    this.#sharesCode = true;
+    spare.shareCode(pythonPrelude());
   }
 }

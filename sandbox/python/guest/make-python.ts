@@ -41,11 +41,15 @@ interface Pyodide {
 interface EnterPython {
   callPromising(operation: string, a?: unknown, b?: unknown): Promise<void>;
 }
+interface RehearsePython {
+  callPromising(): Promise<void>;
+}
 type AskPython = (operation: string, a?: unknown, b?: unknown) => string;
 
 interface RunnerModule {
   connect(powers: object): void;
   open_session(outputs: string, valueBytesMax: number, seed: string, argvJson: string): void;
+  readonly rehearse: RehearsePython;
   readonly enter: EnterPython;
   readonly ask: AskPython;
 }
@@ -116,6 +120,8 @@ export function makePython(assets: PythonAssets, engine: PythonEngine, environme
       askPython = runner.ask;
       runner.connect({ now, wake, timer: arm, ...streams, ...waits });
       pyodide.setInterruptBuffer(flag);
+      // In every isolate, spare or not, so that what is done again comes to the same.
+      await runner.rehearse.callPromising();
       starting = false;
     };
 
