@@ -51,6 +51,11 @@ const COPY = 'return Module.HEAP8.set(t),l}';
 const GROW_AND_COPY =
   'const more=heapLength(t)-Module.HEAP8.length;if(more>0){wasmMemory.grow((more+65535)>>>16);updateMemoryViews()}return restoreHeap(Module.HEAPU8,t)??l}';
 const HEAP_MAX = 'getHeapMax=()=>4294901760';
+/**
+ * Before it runs Python on a stack of its own the loader waits for a timer, which costs an entry of the isolate and a millisecond. It
+ * is enough that nothing of Python is on the stack, as in a microtask.
+ */
+const NEXT_TIMER = 'await new Promise(d=>API.scheduleCallback(d,0))';
 
 const require = createRequire(import.meta.url);
 let files: PythonFiles | undefined;
@@ -96,15 +101,15 @@ ${parts.join('')}del builtins, sys, types, _add, _builtins
 }
 
 function engineSource(main: string, loader: string): string {
-  const create = replaced(
-    replaced(
-      replaced(main, /export default _createPyodideModule;\s*$/, 'return _createPyodideModule;'),
-      COPY,
-      GROW_AND_COPY,
-    ),
-    HEAP_MAX,
-    'getHeapMax=()=>heapBytesMax',
-  ).replaceAll('import.meta.url', '"file:///pyodide/pyodide.asm.mjs"');
+  const changes: readonly [string | RegExp, string][] = [
+    [/export default _createPyodideModule;\s*$/, 'return _createPyodideModule;'],
+    [COPY, GROW_AND_COPY],
+    [HEAP_MAX, 'getHeapMax=()=>heapBytesMax'],
+    [NEXT_TIMER, 'await undefined'],
+  ];
+  const create = changes
+    .reduce((text, [what, by]) => replaced(text, what, by), main)
+    .replaceAll('import.meta.url', '"file:///pyodide/pyodide.asm.mjs"');
   const load = replaced(loader, /export\{(\w+) as loadPyodide,[\s\S]*$/, 'return $1;');
   return `(({ ${ENVIRONMENT} }) => ({ create: (() => {${create}})(), load: (() => {${load}})() }))`;
 }

@@ -19,6 +19,7 @@ type PythonSpec = Pick<IsolateSpec, 'heapMiB' | 'platform' | 'capabilities'>;
 
 export class PythonIsolates {
   readonly #snapshot: ReturnType<typeof snapshotAssets>;
+  #sharesCode = false;
 
   private constructor(snapshot: Uint8Array) {
     this.#snapshot = snapshotAssets(snapshot);
@@ -69,5 +70,12 @@ export class PythonIsolates {
     const isolate = new Isolate(heapMiB + ENGINE_HEAP_MIB + imageMiB, pythonPrelude(), assets);
     void isolate.enter(INSTALL_MS, ['install', 0, '', JSON.stringify({ platform, capabilities })]);
     return isolate;
+  }
+
+  /** From now on isolates are made with what was compiled in this one, which is a spare. */
+  shareCode(spare: Isolate): void {
+    if (this.#sharesCode) return;
+    this.#sharesCode = true;
+    spare.shareCode(pythonPrelude());
   }
 }

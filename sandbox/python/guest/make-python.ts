@@ -53,6 +53,9 @@ interface Pyodide extends LoaderParts {
 interface EnterPython {
   callPromising(operation: string, a?: unknown, b?: unknown): Promise<void>;
 }
+interface RehearsePython {
+  callPromising(): Promise<void>;
+}
 type AskPython = (operation: string, a?: unknown, b?: unknown) => string;
 
 interface RunnerModule {
@@ -64,6 +67,7 @@ interface RunnerModule {
   /** The same where its memory has come here from another isolate. */
   resume(powers: object): void;
   open_session(outputs: string, valueBytesMax: number, seed: string, argvJson: string): void;
+  readonly rehearse: RehearsePython;
   readonly enter: EnterPython;
   readonly ask: AskPython;
 }
@@ -147,6 +151,8 @@ export function makePython(
       if (head === null) runner.connect(powers);
       else runner.resume(powers);
       pyodide.setInterruptBuffer(flag);
+      // In every isolate, spare or not, so that what is done again comes to the same.
+      await runner.rehearse.callPromising();
       starting = false;
     };
 

@@ -43,8 +43,7 @@ def settled(call, text):
         return
     answer = answers.pop(call, None)
     if answer is not None and not answer.done():
-        settle(answer, text)
-    session.loop.drive()
+        session.loop.start(settle, answer, text)
 
 
 def settle(answer, text):

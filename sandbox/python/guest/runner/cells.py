@@ -3,12 +3,13 @@
 import __future__
 
 import ast
+import collections
 import inspect
 import linecache
 import warnings
 
 from _pyrepl3.reports import describe_value, failed
-from _pyrepl3.state import cell_of, session
+from _pyrepl3.state import session
 
 SOURCES_KEPT = 200
 FEATURES = [getattr(__future__, name) for name in __future__.all_feature_names]
@@ -48,11 +49,15 @@ def remember(value):
     session.namespace.update({name: kept for name, kept in session.internals.items() if kept is not None})
 
 
+# The cells whose source is kept, oldest first.
+kept = collections.deque()
+
+
 def keep_source(filename, source):
     linecache.cache[filename] = (len(source), None, source.splitlines(True), filename)
-    cells = [name for name in linecache.cache if cell_of(name)]
-    if len(cells) > SOURCES_KEPT:
-        del linecache.cache[cells[0]]
+    kept.append(filename)
+    if len(kept) > SOURCES_KEPT:
+        linecache.cache.pop(kept.popleft(), None)
 
 
 def run(cell, source):
@@ -71,10 +76,21 @@ def run(cell, source):
             session.running = None
             session.host.done(cell, outcome_of(task))
 
+    def begin():
+        session.running = session.loop.create_task(execute(body, ending))
+        session.running.add_done_callback(ended)
+
     session.cell_awaits = any(code is not None and code.co_flags & inspect.CO_COROUTINE for code in (body, ending))
-    session.running = session.loop.create_task(execute(body, ending))
-    session.running.add_done_callback(ended)
-    session.loop.drive()
+    session.loop.start(begin)
+
+
+def rehearse():
+    """What is slow when it is done for the first time is done before there is a session. Nothing of it is left."""
+    tasks = []
+    parts = compile_cell("1 + 1", "cell:0")
+    session.loop.start(lambda: tasks.append(session.loop.create_task(execute(*parts), name="rehearsal")))
+    describe_value(tasks[0].result())
+    session.namespace.clear()
 
 
 def outcome_of(task):

@@ -33,6 +33,7 @@ class HostLoop(base_events.BaseEventLoop):
         self._selector = NoFiles()
         self._clock_resolution = 0.0005
         self._driving = False
+        self._starting = False
         self._armed = None
         # It is always running: nothing can run it a second time but `run_until_complete` below.
         self._thread_id = threading.get_ident()
@@ -60,7 +61,7 @@ class HostLoop(base_events.BaseEventLoop):
         # A promise of JavaScript has called back.
         if self._driving:
             go_on(LOOP)
-        else:
+        elif not self._starting:
             session.host.wake()
 
     def stop(self):
@@ -98,6 +99,15 @@ class HostLoop(base_events.BaseEventLoop):
             self._driving = False
             events._set_running_loop(None)
         self._arm(due)
+
+    def start(self, change, *args):
+        """Makes a change, and runs what that makes ready: the host need not come back for it."""
+        self._starting = True
+        try:
+            change(*args)
+        finally:
+            self._starting = False
+        self.drive()
 
     def _arm(self, due):
         if due == self._armed:
