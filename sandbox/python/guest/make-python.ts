@@ -151,8 +151,8 @@ export function makePython(
       if (head === null) runner.connect(powers);
       else runner.resume(powers);
       pyodide.setInterruptBuffer(flag);
-      // In every isolate, spare or not, so that what is done again comes to the same.
-      await runner.rehearse.callPromising();
+      // In every isolate, spare or not, so that what is done again comes to the same. The memory of an image has it behind it.
+      if (head === null) await runner.rehearse.callPromising();
       starting = false;
     };
 

@@ -102,8 +102,7 @@ export function makeEnvironment(assets: PythonAssets): PythonEnvironment {
       WeakRef: StrongRef,
       SharedArrayBuffer: assets.interrupt.constructor,
       setTimeout(callback: () => void, delayMs: number): unknown {
-        // What the loader does "as soon as possible", before each call that may be held up, needs no round by the host.
-        if (!starting() && delayMs > 0) return setTimeout(callback, delayMs);
+        if (!starting()) return setTimeout(callback, delayMs);
         void CapturedPromise.resolve().then(callback);
         return 0;
       },
