@@ -3,7 +3,7 @@ import type { SendToHost } from './output.ts';
 export interface LiveClock {
   /** Milliseconds since the epoch, whole: the machine's, or while a lost isolate is rebuilt, what the machine's said then. */
   nowMs(): number;
-  /** A session begins: what was read before is nobody's. */
+  /** A session begins. What was read before is nobody's, and is not told. */
   start(): void;
   /** An entry that is kept begins: what is read from now on is its own. */
   begin(): void;
@@ -29,6 +29,7 @@ export function makeLiveClock(send: SendToHost): LiveClock {
   const slice = call.bind(String.prototype.slice) as (text: string, from: number, to?: number) => string;
   /** Characters of runs after which they are reported without waiting for a message. */
   const reportAt = 65_536;
+  let started = false;
   let runs = '';
   let entry = 0;
   let count = 0;
@@ -80,6 +81,7 @@ export function makeLiveClock(send: SendToHost): LiveClock {
         }
       }
       const now = floor(native());
+      if (!started) return now;
       if (now !== value) {
         closeRun();
         if (runs.length > reportAt) report();
@@ -89,8 +91,7 @@ export function makeLiveClock(send: SendToHost): LiveClock {
       return now;
     },
     start() {
-      runs = '';
-      count = value = before = 0;
+      started = true;
     },
     begin() {
       report();

@@ -1,6 +1,6 @@
 import test, { type ExecutionContext } from 'ava';
 import type { Answer, IsolateImage } from '../../../sandbox/protocol.ts';
-import { SPEC } from '../_hosted.ts';
+import { PLATFORM, SPEC } from '../_hosted.ts';
 import { RecordedLife } from '../_recorded-life.ts';
 import { HostedPython } from './_hosted-python.ts';
 
@@ -44,30 +44,39 @@ const AFTER = [
   '[repr(object()), repr(p), list({Point(1), Point(2)})[0].x]',
 ];
 
-test('a session goes on from its image, and whatever is lived after it can be lived again to the last address', async (t) => {
-  t.timeout(60_000);
-  const first = new RecordedLife(host, 'first');
-  host.open('first');
-  for (const source of PROGRAM) await host.outcome('first', source);
-  const image = await imageFor(t, first);
-  const spec = { ...SPEC, heapMiB: 32, capabilities: [], patient: [] };
+for (const liveClock of [false, true])
+  test(`a session goes on from its image, and whatever is lived after it can be lived again to the last address, ${liveClock ? 'with a live clock' : 'in still time'}`, async (t) => {
+    t.timeout(60_000);
+    const platform = { ...PLATFORM, liveClock };
+    const [one, two, three] = ['first', 'next', 'again'].map((name) => `${name}-${liveClock}`) as [
+      string,
+      string,
+      string,
+    ];
+    const first = new RecordedLife(host, one);
+    host.open(one, { platform });
+    for (const source of PROGRAM) await host.outcome(one, source);
+    const image = await imageFor(t, first);
+    const spec = { ...SPEC, platform, heapMiB: 32, capabilities: [], patient: [] };
 
-  const next = new RecordedLife(host, 'next');
-  host.tell({ kind: 'isolate.open', isolate: 'next', spec, openedMs: first.openedMs, image });
-  host.tell({ kind: 'isolate.replay', isolate: 'next', steps: [], last: true });
-  t.is(await replayed('next'), null);
-  for (const source of AFTER) await host.outcome('next', source);
-  t.deepEqual(await host.value('next', '[inc(), next(squares), task.done()]'), [3, 9, true]);
+    const next = new RecordedLife(host, two);
+    host.tell({ kind: 'isolate.open', isolate: two, spec, openedMs: first.openedMs, image });
+    host.tell({ kind: 'isolate.replay', isolate: two, steps: [], last: true });
+    t.is(await replayed(two), null);
+    for (const source of AFTER) await host.outcome(two, source);
+    t.deepEqual(await host.value(two, '[inc(), next(squares), task.done()]'), [3, 9, true]);
 
-  const again = new RecordedLife(host, 'again');
-  host.tell({ kind: 'isolate.open', isolate: 'again', spec, openedMs: first.openedMs, image });
-  host.tell({ kind: 'isolate.replay', isolate: 'again', steps: next.steps, last: true });
-  t.is(await replayed('again'), null);
-  t.deepEqual(again.words, next.words);
-  const [values] = next.said('cell.done');
-  t.deepEqual(values?.outcome.status === 'value' && JSON.parse(values.outcome.json).slice(0, 5), [42, 41, 3, 2, 4]);
-  t.is((await imageOf('again')).refused, '');
-});
+    const again = new RecordedLife(host, three);
+    host.tell({ kind: 'isolate.open', isolate: three, spec, openedMs: first.openedMs, image });
+    host.tell({ kind: 'isolate.replay', isolate: three, steps: next.steps, last: true });
+    t.is(await replayed(three), null);
+    t.deepEqual(again.words, next.words);
+    const [values] = next.said('cell.done');
+    t.deepEqual(values?.outcome.status === 'value' && JSON.parse(values.outcome.json).slice(0, 5), [42, 41, 3, 2, 4]);
+    const moment = 'import time; started = time.time(); [time.time() >= started, started > 1e9]';
+    t.deepEqual(await host.value(three, moment), [true, true]);
+    t.is((await imageOf(three)).refused, '');
+  });
 
 test('what cannot be in an image is refused, with the reason, and the session goes on', async (t) => {
   host.open('refusing');

@@ -1,5 +1,5 @@
 import test from 'ava';
-import { SPEC } from '../_hosted.ts';
+import { PLATFORM, SPEC } from '../_hosted.ts';
 import { RecordedLife } from '../_recorded-life.ts';
 import { HostedPython } from './_hosted-python.ts';
 
@@ -20,23 +20,26 @@ const PROGRAM = [
   'await asyncio.wait_for(asyncio.sleep(5), 0.01)',
 ];
 
-test('a Python session can be lived again, to the last word and address', async (t) => {
-  const life = new RecordedLife(host, 'life');
-  host.open('life');
-  for (const source of PROGRAM) await host.outcome('life', source);
-  const { steps, openedMs } = life;
-  t.true(steps.some(({ op }) => op === 'timer'));
+for (const liveClock of [false, true])
+  test(`a Python session can be lived again, to the last word and address, ${liveClock ? 'on a live clock' : 'in still time'}`, async (t) => {
+    const platform = { ...PLATFORM, liveClock };
+    const [one, other] = [`life-${liveClock}`, `copy-${liveClock}`];
+    const life = new RecordedLife(host, one);
+    host.open(one, { platform });
+    for (const source of PROGRAM) await host.outcome(one, source);
+    const { steps, openedMs } = life;
+    t.true(steps.some(({ op }) => op === 'timer'));
 
-  const copy = new RecordedLife(host, 'copy');
-  host.openAgain('copy', openedMs, SPEC);
-  host.tell({ kind: 'isolate.replay', isolate: 'copy', steps, last: true });
-  t.is((await host.heard('isolate.replayed', ({ isolate }) => isolate === 'copy')).problem, null);
-  t.deepEqual(copy.words, life.words);
-  t.is(copy.words.length > PROGRAM.length, true);
+    const copy = new RecordedLife(host, other);
+    host.openAgain(other, openedMs, { ...SPEC, platform });
+    host.tell({ kind: 'isolate.replay', isolate: other, steps, last: true });
+    t.is((await host.heard('isolate.replayed', ({ isolate }) => isolate === other)).problem, null);
+    t.deepEqual(copy.words, life.words);
+    t.is(copy.words.length > PROGRAM.length, true);
 
-  const next = '[random.random(), os.urandom(8).hex(), str(uuid.uuid4()), repr(p), repr(object()), ticks]';
-  t.deepEqual(await host.value('copy', next), await host.value('life', next));
-});
+    const next = '[random.random(), os.urandom(8).hex(), str(uuid.uuid4()), repr(p), repr(object()), ticks]';
+    t.deepEqual(await host.value(other, next), await host.value(one, next));
+  });
 
 test('two sessions do not draw the same random numbers, and the same seed draws them again', async (t) => {
   host.open('seed-1', { seed: '1'.repeat(32) });
