@@ -13,7 +13,14 @@ function readingsOf(texts: readonly string[]): number[] {
   return readings;
 }
 
+/** Of a session that has begun. */
 function recordedClock(times: readonly number[]) {
+  const made = newClock(times);
+  made.clock.start();
+  return made;
+}
+
+function newClock(times: readonly number[]) {
   const reported: string[] = [];
   const left = [...times];
   const native = Date.now;
@@ -22,6 +29,35 @@ function recordedClock(times: readonly number[]) {
   Date.now = native;
   return { clock, reported };
 }
+
+test('what is read before the session begins is nobody’s', (t) => {
+  const { clock, reported } = newClock([7, 8, 9]);
+  t.deepEqual([clock.nowMs(), clock.nowMs()], [7, 8]);
+  clock.report();
+  clock.begin();
+  clock.start();
+  t.is(clock.nowMs(), 9);
+  clock.report();
+  t.deepEqual(reported, ['1,9;']);
+});
+
+test('a clock that goes on from where another was reports on from there', (t) => {
+  const first = recordedClock([100, 103]);
+  first.clock.begin();
+  first.clock.nowMs();
+  const state = first.clock.state();
+  first.clock.nowMs();
+  first.clock.report();
+  const second = recordedClock([103]);
+  second.clock.resume(state);
+  t.is(second.clock.nowMs(), 103);
+  second.clock.report();
+  t.is(second.reported.at(-1), first.reported.at(-1)?.split(';').slice(-2).join(';'));
+  const third = recordedClock([]);
+  third.clock.resume(state);
+  third.clock.replay(second.reported.join(''));
+  t.is(third.clock.nowMs(), 103);
+});
 
 test('what was read is reported as runs, and read again it is the same', (t) => {
   const times = [5, 5, 5, 9, 9, 3, 3, 3, 3, 10.7];
