@@ -362,6 +362,7 @@ const fatalMessage = (problem: string): string => `The interpreter cannot go on:
 
 function guestOpening(spec: IsolateSpec, nowMs: number): [string, string, string] {
   const { seed, outputs, capabilities, patient, valueBytesMax, pendingCallsMax, argv } = spec;
-  const guestSpec = { seed, nowMs, outputs, capabilities, patient, valueBytesMax, pendingCallsMax, argv };
+  const packages = spec.packages?.map(({ name, version }) => `${name} ${version}`);
+  const guestSpec = { seed, nowMs, outputs, capabilities, patient, valueBytesMax, pendingCallsMax, argv, packages };
   return ['open', JSON.stringify(guestSpec), JSON.stringify(spec.docs)];
 }

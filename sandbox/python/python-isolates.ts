@@ -1,8 +1,9 @@
 /** Makes the isolates of a host whose cordon is Python's. */
 import { setFlagsFromString } from 'node:v8';
 import { Isolate } from '../isolate.ts';
-import type { IsolateSpec, PlatformSpec } from '../protocol.ts';
+import type { IsolateSpec, PackageLock, PlatformSpec } from '../protocol.ts';
 import { pythonFiles } from './files.ts';
+import { PackageFiles } from './package-files.ts';
 import { pythonPrelude } from './prelude.ts';
 import { makeSnapshot, readSnapshot, snapshotAssets, snapshotName } from './snapshot.ts';
 
@@ -16,25 +17,29 @@ const INSTALL_MS = 60_000;
 
 export class PythonIsolates {
   readonly #snapshot: ReturnType<typeof snapshotAssets>;
+  readonly #packages: PackageFiles;
 
-  private constructor(snapshot: Uint8Array) {
+  private constructor(snapshot: Uint8Array, packages: PackageFiles) {
     this.#snapshot = snapshotAssets(snapshot);
+    this.#packages = packages;
   }
 
   /**
    * @param folder where the daemon keeps snapshots; where it has none yet, CPython is started in this process
    * @param heapMiB the most that one isolate may use
    * @param told the name of the snapshot, and whether there was one
+   * @param packages what isolates can be made with
    */
   static async load(
     folder: string | undefined,
     heapMiB: number,
     told: (name: string, found: boolean) => void,
+    packages = new PackageFiles(),
   ): Promise<PythonIsolates> {
     let snapshot = folder === undefined ? undefined : readSnapshot(folder);
     told(snapshotName(), snapshot !== undefined);
     snapshot ??= await makeSnapshot();
-    const isolates = new PythonIsolates(snapshot);
+    const isolates = new PythonIsolates(snapshot, packages);
     // A cell runs on a stack of its own, so that it can be held up; V8 makes it as large as the smaller of these. CPython's own bound of
     // recursion is to be met first: where V8's is, the interpreter ends.
     for (const flag of ['stack-size', 'wasm-stack-switching-stack-size']) setFlagsFromString(`--${flag}=${STACK_KIB}`);
@@ -53,15 +58,27 @@ export class PythonIsolates {
     heapMiB,
     platform,
     capabilities,
+    packages = [],
   }: {
     heapMiB: number;
     platform: PlatformSpec;
     capabilities: IsolateSpec['capabilities'];
+    packages?: readonly PackageLock[];
   }): Isolate {
     const { wasm, library, lock, runner } = pythonFiles();
     const heapBytesMax = this.#heapBytesMax(heapMiB);
-    const assets = { wasm, library, lock, runner, ...this.#snapshot, made: null, heapBytesMax };
-    const isolate = new Isolate(heapMiB + ENGINE_HEAP_MIB, pythonPrelude(), assets);
+    const assets = {
+      wasm,
+      library,
+      lock,
+      runner,
+      ...this.#snapshot,
+      made: null,
+      heapBytesMax,
+      ...this.#packages.assetsOf(packages),
+    };
+    const jsHeapMiB = heapMiB + ENGINE_HEAP_MIB + Math.ceil(this.#packages.bytesOf(packages) / MIB);
+    const isolate = new Isolate(jsHeapMiB, pythonPrelude(), assets);
     void isolate.enter(INSTALL_MS, ['install', 0, '', JSON.stringify({ platform, capabilities })]);
     return isolate;
   }

@@ -1,6 +1,7 @@
 import type { CapabilityCalls } from '../../javascript/guest/capability-calls.ts';
 import type { GuestKernel } from '../../javascript/guest/kernel.ts';
 import type { GuestOutput, SendToHost } from '../../javascript/guest/output.ts';
+import type { GuestFiles } from './install-packages.ts';
 import type { PythonEnvironment } from './python-environment.ts';
 
 /**
@@ -21,6 +22,9 @@ export interface PythonAssets {
   readonly interrupt: SharedArrayBuffer;
   /** The largest that CPython's own heap may become. */
   readonly heapBytesMax: number;
+  /** The packages to install: of each the paths of its files and their sizes, as JSON. What is in them is in `package0` and so on. */
+  readonly packages: string;
+  readonly [bytes: `package${number}`]: SharedArrayBuffer;
 }
 
 /** What of the engine's own CPython needs, captured before the platform takes it away. */
@@ -34,6 +38,7 @@ interface Pyodide {
   pyimport(name: string): RunnerModule;
   setInterruptBuffer(buffer: Uint8Array): void;
   makeMemorySnapshot(): Uint8Array;
+  readonly FS: GuestFiles;
   readonly _api: { readonly config: { _loadSnapshot?: Uint8Array | undefined } };
 }
 
@@ -45,7 +50,7 @@ type AskPython = (operation: string, a?: unknown, b?: unknown) => string;
 
 interface RunnerModule {
   connect(powers: object): void;
-  open_session(outputs: string, valueBytesMax: number, seed: string, argvJson: string): void;
+  open_session(outputs: string, valueBytesMax: number, seed: string, argvJson: string, packages: string): void;
   readonly enter: EnterPython;
   readonly ask: AskPython;
 }
@@ -66,7 +71,12 @@ export interface PythonParts {
  * I2: no two isolates share anything that either can write to.
  * I3: once Python has failed for good, every operation says so to the host, which gives the isolate up.
  */
-export function makePython(assets: PythonAssets, engine: PythonEngine, environment: PythonEnvironment) {
+export function makePython(
+  assets: PythonAssets,
+  engine: PythonEngine,
+  environment: PythonEnvironment,
+  installPackages: (files: GuestFiles) => boolean,
+) {
   const global = globalThis as unknown as Record<string, unknown>;
   const CapturedPromise = Promise;
   const Bytes = Uint8Array;
@@ -111,6 +121,8 @@ export function makePython(assets: PythonAssets, engine: PythonEngine, environme
         starting = false;
         return;
       }
+      if (installPackages(pyodide.FS))
+        pyodide.runPython('import importlib; importlib.invalidate_caches(); del importlib');
       runner = pyodide.pyimport('_pyrepl3.entry');
       enterPython = runner.enter;
       askPython = runner.ask;
@@ -220,10 +232,10 @@ export function makePython(assets: PythonAssets, engine: PythonEngine, environme
       },
       open(a: unknown, b: unknown, c: unknown, rest: string[]): string {
         platform['open']?.(a, b, c, rest);
-        const { outputs, valueBytesMax, seed, argv = [''] } = parse(a as string);
+        const { outputs, valueBytesMax, seed, argv = [''], packages = [] } = parse(a as string);
         try {
           if (runner === undefined) throw new Error(problem);
-          runner.open_session(outputs.join(','), valueBytesMax, seed, stringify(argv));
+          runner.open_session(outputs.join(','), valueBytesMax, seed, stringify(argv), packages.join(', '));
           grant(a, b);
         } catch (error) {
           fail(error);
