@@ -167,6 +167,12 @@ test.serial('a policy is not taken whose packages cannot be used, and says why',
   t.deepEqual(await problemsOf(policies), [
     'standard.yaml:7 packages: shapes-of-tests 1.2 needs base>=2, which is not in this list',
   ]);
+  policies
+    .edit('standard', 'shapes-of-tests', 'base')
+    .edit('policy', 'workspace: { private: true }', `workspace: { private: true }\n  data: { path: ${wheels.path} }`);
+  t.deepEqual(await problemsOf(policies), []);
+  const refusal = await t.throwsAsync(admin.call('policy.apply', { files: policies.files, dryRun: true }));
+  t.regex(refusal?.message ?? '', /The root "data" .* its wheels\)/);
   const { packages } = await admin.call('policy.show', { level: 'standard' });
   t.deepEqual(
     packages.map(({ package: stated, version }) => `${stated} ${version}`),

@@ -12,27 +12,34 @@ export interface GuestFiles {
  * a copy of their bytes: what is shared with other isolates is only read. Answers whether there are any.
  */
 export function makeInstaller(assets: PythonAssets): (files: GuestFiles) => boolean {
-  const FOLDER = '/lib/python3.14/site-packages/';
+  const FOLDER = '/lib/python3.14/site-packages';
   /** 1980 began then, the earliest time that zip archives can state. */
   const MODIFIED_MS = 315_532_800_000;
   const Bytes = Uint8Array;
+  const { create, keys } = Object;
   const packages = JSON.parse(assets.packages) as readonly (readonly (readonly [string, number])[])[];
 
   return (target) => {
-    const made: Record<string, true> = Object.create(null);
+    const folders: Record<string, true> = create(null);
+    const makeFolder = (path: string): void => {
+      if (path.length < FOLDER.length || folders[path] === true) return;
+      makeFolder(path.slice(0, path.lastIndexOf('/')));
+      target.mkdirTree(path);
+      folders[path] = true;
+    };
     for (const [index, files] of packages.entries()) {
       const bytes = new Bytes(assets[`package${index}`] as SharedArrayBuffer);
       let at = 0;
       for (const [path, length] of files) {
-        const place = `${FOLDER}${path}`;
-        const folder = place.slice(0, place.lastIndexOf('/'));
-        if (made[folder] !== true) target.mkdirTree(folder);
-        made[folder] = true;
+        const place = `${FOLDER}/${path}`;
+        makeFolder(place.slice(0, place.lastIndexOf('/')));
         target.writeFile(place, bytes.slice(at, at + length), { canOwn: true });
         target.utime(place, MODIFIED_MS, MODIFIED_MS);
         at += length;
       }
     }
+    // What is put into a folder changes its time, and where the clock is live it is another one in every isolate.
+    for (const folder of keys(folders)) target.utime(folder, MODIFIED_MS, MODIFIED_MS);
     return packages.length > 0;
   };
 }

@@ -6,7 +6,10 @@ import { HostedPython } from './_hosted-python.ts';
 
 const SPEC: WheelSpec = {
   name: 'made',
-  files: { 'made/__init__.py': 'value = 1\n', 'made/deep/er/__init__.py': 'value = 2\n' },
+  files: {
+    'made/__init__.py': 'value = 1\ndef spin():\n  while True: pass\n',
+    'made/deep/er/__init__.py': 'value = 2\n',
+  },
 };
 
 class HostedPackages extends HostedPython {
@@ -27,8 +30,10 @@ class HostedPackages extends HostedPython {
 test('an isolate has the packages that it is made with, at the same times in every one, and others have none', async (t) => {
   const hosted = new HostedPackages();
   hosted.open('a', { packages: [hosted.lock] });
-  const looks = 'import os, made, made.deep.er as er\n[made.value, er.value, os.stat(er.__file__).st_mtime]';
-  t.deepEqual(await hosted.value('a', looks), [1, 2, 315_532_800]);
+  t.deepEqual(await hosted.value('a', 'import made, made.deep.er as er\n[made.value, er.value]'), [1, 2]);
+  const times =
+    'import os, pathlib\nsorted({os.stat(path).st_mtime for path in pathlib.Path("/lib/python3.14/site-packages").rglob("*")})';
+  t.deepEqual(await hosted.value('a', times), [315_532_800]);
   hosted.open('b');
   t.is(await hosted.value('b', 'import made'), "ModuleNotFoundError: No module named 'made'");
   t.deepEqual(await hosted.value('b', 'import os\nos.listdir("/lib/python3.14/site-packages")'), []);
@@ -44,5 +49,14 @@ test('what a session does to the files of a package, no other one sees', async (
   t.is(await hosted.value('a', `${bytes}import made\nmade.value`), 8);
   hosted.open('b', { packages: [hosted.lock] });
   t.is(await hosted.value('b', 'import made\nmade.value'), 1);
+  hosted.close();
+});
+
+test('code of a package that nothing of the session is waiting for is stopped as well, and the session goes on', async (t) => {
+  const hosted = new HostedPackages();
+  hosted.open('a', { packages: [hosted.lock] });
+  const spins = 'import asyncio, made\nasyncio.get_running_loop().call_soon(made.spin)\nawait asyncio.sleep(1)';
+  t.is(await hosted.value('a', spins, { cpuMs: 500 }), 'stopped by cpu');
+  t.is(await hosted.value('a', 'made.value'), 1);
   hosted.close();
 });
