@@ -71,7 +71,9 @@ export class Packages {
   /** From now on new isolates have these. */
   use(reading: PackageReading): void {
     this.#inForce = reading;
-    this.#held = new Map([...reading.wheels.values()].flat().map((wheel) => [wheel.sha256, wheel]));
+    const wheels = [...reading.wheels.values()].flat();
+    this.#held = new Map(wheels.map((wheel) => [wheel.sha256, wheel]));
+    reading.folder?.keep(new Set(wheels));
   }
 
   /** What an isolate of the level has, exactly. */

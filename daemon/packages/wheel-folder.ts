@@ -55,6 +55,12 @@ export class WheelFolder {
     });
   }
 
+  /** What was read and is not among these is read again when it is asked for. */
+  keep(wheels: ReadonlySet<Wheel>): void {
+    for (const [file, { wheel }] of this.#readings)
+      if (wheel instanceof WheelProblem || !wheels.has(wheel)) this.#readings.delete(file);
+  }
+
   /** Fails with a `WheelProblem`. */
   read(file: string): Wheel {
     const path = join(this.path, file);

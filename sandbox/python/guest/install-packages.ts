@@ -9,9 +9,9 @@ export interface GuestFiles {
 
 /**
  * Puts the packages of an isolate where Python looks for them, in the same order and with the same times in every isolate. Files get
- * a copy of their bytes: what is shared with other isolates is only read. Answers whether there are any.
+ * a copy of their bytes: what is shared with other isolates is only read.
  */
-export function makeInstaller(assets: PythonAssets): (files: GuestFiles) => boolean {
+export function makeInstaller(assets: PythonAssets): (files: GuestFiles) => void {
   const FOLDER = '/lib/python3.14/site-packages';
   /** 1980 began then, the earliest time that zip archives can state. */
   const MODIFIED_MS = 315_532_800_000;
@@ -38,8 +38,8 @@ export function makeInstaller(assets: PythonAssets): (files: GuestFiles) => bool
         at += length;
       }
     }
-    // What is put into a folder changes its time, and where the clock is live it is another one in every isolate.
+    // What is put into a folder changes its time, and where the clock is live it is another one in every isolate. Python lists a folder
+    // again whose time has changed: in the snapshot it is 0.
     for (const folder of keys(folders)) target.utime(folder, MODIFIED_MS, MODIFIED_MS);
-    return packages.length > 0;
   };
 }

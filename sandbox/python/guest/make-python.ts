@@ -75,7 +75,7 @@ export function makePython(
   assets: PythonAssets,
   engine: PythonEngine,
   environment: PythonEnvironment,
-  installPackages: (files: GuestFiles) => boolean,
+  installPackages: (files: GuestFiles) => void,
 ) {
   const global = globalThis as unknown as Record<string, unknown>;
   const CapturedPromise = Promise;
@@ -121,8 +121,7 @@ export function makePython(
         starting = false;
         return;
       }
-      if (installPackages(pyodide.FS))
-        pyodide.runPython('import importlib; importlib.invalidate_caches(); del importlib');
+      installPackages(pyodide.FS);
       runner = pyodide.pyimport('_pyrepl3.entry');
       enterPython = runner.enter;
       askPython = runner.ask;
