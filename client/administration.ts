@@ -219,6 +219,17 @@ export interface PolicyGrantInfo extends PolicyRule {
   readonly budget: { readonly calls: number | null; readonly bytes: number | null } | null;
 }
 
+/** What the level's Python sessions can import besides the standard library. */
+export interface PolicyPackageInfo {
+  /** As the level names it: `six`, `attrs==25.1.0`. */
+  readonly package: string;
+  /** Of the wheel that new sessions have. */
+  readonly version: string | null;
+  readonly sha256: string | null;
+  readonly file: string;
+  readonly line: number;
+}
+
 export interface PolicyLevelInfo {
   readonly level: string;
   readonly rank: number;
@@ -226,6 +237,7 @@ export interface PolicyLevelInfo {
   readonly extends: string | null;
   readonly auditSync: 'interval' | 'always';
   readonly grants: readonly PolicyGrantInfo[];
+  readonly packages: readonly PolicyPackageInfo[];
   readonly limits: Readonly<Record<string, { readonly value: number; readonly file: string; readonly line: number }>>;
   /** The level's file as it stands. */
   readonly text: string;

@@ -106,7 +106,7 @@ const ANSWERS = {
   'approval.show': approval,
   'approval.settle': approval,
   'policy.list': v.looseObject({ hash: text, source: text, levels: v.array(policyLevel) }),
-  'policy.show': v.looseObject({ ...policyLevel.entries, grants: v.array(nothing), text }),
+  'policy.show': v.looseObject({ ...policyLevel.entries, grants: v.array(nothing), packages: v.array(nothing), text }),
   'policy.validate': v.looseObject({ ok: v.boolean(), problems }),
   'policy.diff': v.looseObject({ changes: policyChanges, decidedOtherwise: v.array(nothing), callsConsidered: number }),
   'policy.explain': v.looseObject({ verdict: text, reason: text, ruleId: text }),

@@ -30,6 +30,7 @@ import { Inbox } from './hitl/inbox.ts';
 import { HostPool } from './hosts/host-pool.ts';
 import type { HostLaunch } from './hosts/host-process.ts';
 import { Watchdog } from './hosts/watchdog.ts';
+import { Packages } from './packages/packages.ts';
 import { policyHandlers } from './policy/policy-handlers.ts';
 import { type PolicySource, resolvePolicySource } from './policy/policy-source.ts';
 import { PolicyStore } from './policy/policy-store.ts';
@@ -68,6 +69,7 @@ export class Daemon {
   readonly #store: DurableStore;
   readonly #durability: Durability;
   readonly #engines: Engines;
+  readonly #packages = new Packages();
   readonly #policy: PolicyStore;
   readonly #pool: HostPool;
   readonly #watchdog: Watchdog;
@@ -132,6 +134,7 @@ export class Daemon {
     this.#policy = this.#openPolicy(source, registry);
     undo.push(() => this.#policy.close());
     this.#engines.use(this.#policy.current.resources);
+    this.#packages.use(this.#policy.packages);
     const policy = (): Policy => this.#policy.current;
     this.#pool = this.#makePool(launch, parts.startedHosts);
     this.#watchdog = new Watchdog(() => this.#pool.hosts, clock.monotonicMs);
@@ -139,6 +142,7 @@ export class Daemon {
     const inbox = new Inbox({ nowMs: clock.nowMs, monotonicMs: clock.monotonicMs, audit: this.#audit });
     this.#sessions = new SessionRegistry({
       pool: this.#pool,
+      packages: this.#packages,
       gate: new Gate(policy, () => this.#policy.hash, this.#audit),
       audit: this.#audit,
       registry,
@@ -155,8 +159,9 @@ export class Daemon {
       },
       closed: (sessionId) => this.#engines.sessionClosed(sessionId),
     });
-    this.#policy.subscribe(({ policy: next, widenRunning }) => {
+    this.#policy.subscribe(({ policy: next, packages, widenRunning }) => {
       this.#engines.use(next.resources);
+      this.#packages.use(packages);
       this.#sessions.policyChanged(widenRunning);
     });
     this.#drain = new Drain({
@@ -203,6 +208,7 @@ export class Daemon {
       catalogue: registry.catalogue,
       audit: this.#audit,
       log,
+      packages: this.#packages,
       accept: (policy) => {
         this.#engines.check(policy.resources);
         const { clientCeiling } = config;
@@ -232,6 +238,7 @@ export class Daemon {
       },
       clock.monotonicMs,
       started,
+      ({ sha256 }) => this.#packages.wheel(sha256),
     );
   }
 

@@ -4,6 +4,7 @@ import type { ResourceKind } from './constraint-fields.ts';
 import { grantChanges } from './grant.ts';
 import { LIMIT_BOUNDS, LIMIT_NAMES } from './limits.ts';
 import { quoted } from './nearest-name.ts';
+import { packageChanges } from './packages.ts';
 import type { Grant, Level, LevelName, Policy } from './policy.ts';
 import { RESOURCE_KINDS } from './resources.ts';
 import { describeTerms } from './terms.ts';
@@ -73,6 +74,7 @@ function levelChanges(from: Level, to: Level, catalogue: Catalogue): PolicyChang
     const words = `${name} ${before} ${unit} becomes ${after} ${unit}`;
     changes.push(change(level, null, after > before ? 'more' : 'less', words));
   }
+  changes.push(...packageChanges(from, to));
   for (const capability of new Set([...from.grants.keys(), ...to.grants.keys()])) {
     changes.push(
       ...capabilityChanges(level, capability, from.grants.get(capability), to.grants.get(capability), catalogue),
@@ -112,6 +114,11 @@ function ceilingChanges(from: Policy, to: Policy): PolicyChange[] {
 /** A name alone gives nothing to anyone; what it stands for matters to every level that grants it. */
 function resourceChanges(from: Policy, to: Policy): PolicyChange[] {
   const changes: PolicyChange[] = [];
+  const [folder, nextFolder] = [from.resources.packages, to.resources.packages].map((wheels) => wheels?.path ?? null);
+  if (folder !== nextFolder) {
+    const words = `packages: wheels are read from ${shownFolder(nextFolder)}, before from ${shownFolder(folder)}`;
+    changes.push(change(WHOLE_POLICY, null, 'other', words));
+  }
   for (const kind of RESOURCE_KINDS) {
     const [before, after]: [ReadonlyMap<string, unknown>, ReadonlyMap<string, unknown>] = [
       from.resources[kind],
@@ -124,6 +131,8 @@ function resourceChanges(from: Policy, to: Policy): PolicyChange[] {
   }
   return changes;
 }
+
+const shownFolder = (path: string | null | undefined): string => (path ? quoted(path) : 'nowhere');
 
 function resourceChange(kind: ResourceKind, name: string, before: unknown, after: unknown): string | null {
   const what = `${kind}: ${quoted(name)}`;

@@ -8,7 +8,8 @@ import { BUILT_IN, type Catalogue, type ConstraintFields } from './capabilities.
 import type { Field, ResourceKind } from './constraint-fields.ts';
 import { LEVEL_FILE_SCHEMA } from './level-file.ts';
 import { LIMIT_BOUNDS } from './limits.ts';
-import { CEILINGS_SCHEMA, RESOURCE_KINDS, RESOURCE_SCHEMAS } from './resources.ts';
+import { PACKAGES_SCHEMA } from './packages.ts';
+import { CEILINGS_SCHEMA, RESOURCE_KINDS, RESOURCE_SCHEMAS, WHEEL_FOLDER_SCHEMA } from './resources.ts';
 import { TERM_SCHEMAS } from './terms.ts';
 
 type JsonSchema = Readonly<Record<string, unknown>>;
@@ -26,6 +27,10 @@ export function levelFileSchema(catalogue: Catalogue = BUILT_IN): JsonSchema {
     description: described(description, 'What the level is for, in a sentence.'),
     audit: described(audit, 'Whether each decision is on the disk before its effect starts, or within a second.'),
     grants: object(grants, 'What code may use. What is not granted does not exist for it.'),
+    packages: described(
+      PACKAGES_SCHEMA,
+      'Wheels that Python sessions can import: name, or name==version; false takes all away.',
+    ),
     limits: object(limitsOf(), 'What one session may use up.'),
   };
   return {
@@ -43,10 +48,11 @@ export function policyFileSchema(): JsonSchema {
     CEILINGS_SCHEMA,
     'The highest level that each socket may ask for, and at which it may use sessions.',
   );
+  const packages = described(WHEEL_FOLDER_SCHEMA, 'The folder of the wheels that levels name under `packages`.');
   return {
     $schema: DIALECT,
     title: 'What the names in the levels of PyREPL3 stand for',
-    ...object({ ceilings, ...sections }, 'docs/POLICIES.md says what each part means.'),
+    ...object({ ceilings, ...sections, packages }, 'docs/POLICIES.md says what each part means.'),
   };
 }
 

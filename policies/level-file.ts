@@ -4,6 +4,7 @@ import type { Catalogue, ConstraintFields } from './capabilities.ts';
 import { Check, found, isMapping, type PolicyProblem, problemAt, type Stated } from './check.ts';
 import { expectedLimit, isLimitValue, LIMIT_NAMES, type LimitName } from './limits.ts';
 import { quoted, suggestion } from './nearest-name.ts';
+import { readPackages, type StatedPackages } from './packages.ts';
 import { AUDIT_SYNCS, type AuditSync, type LevelName } from './policy.ts';
 import { type StatedTerms, TERM_SCHEMAS } from './terms.ts';
 import { type Path, type Position, readYaml, type YamlSource } from './yaml-source.ts';
@@ -25,6 +26,8 @@ export interface LevelFile {
   /** `null` states none; `'unclear'` is a value that was refused. */
   readonly extends: Stated<LevelName> | null | 'unclear';
   readonly grants: ReadonlyMap<string, Stated<StatedGrant>>;
+  /** `null` states nothing of them. */
+  readonly packages: Stated<StatedPackages> | null;
   readonly limits: ReadonlyMap<LimitName, Stated<number>>;
   /** Whether every limit of the file was understood, so that one that is absent was not stated at all. */
   readonly limitsClear: boolean;
@@ -60,7 +63,7 @@ const LIMITS_SCHEMA = v.strictObject({
   sourceBytesMax: limitEntry('sourceBytesMax'),
 });
 
-/** The keys of a level file; what stands under `grants` and `limits` has schemas of its own. */
+/** The keys of a level file; what stands under `grants`, `packages` and `limits` is read by itself. */
 export const LEVEL_FILE_SCHEMA = v.strictObject({
   level: levelName,
   rank: v.pipe(
@@ -77,6 +80,7 @@ export const LEVEL_FILE_SCHEMA = v.strictObject({
   ),
   audit: v.exactOptional(v.picklist(AUDIT_SYNCS, AUDIT_SYNCS.map((word) => `"${word}"`).join(' or '))),
   grants: v.exactOptional(v.unknown()),
+  packages: v.exactOptional(v.unknown()),
   limits: v.exactOptional(v.unknown()),
 });
 
@@ -110,6 +114,7 @@ function readLevel(check: Check, file: string, source: YamlSource, catalogue: Ca
   if (top === null) return null;
   const at = (path: Path): Position => source.locate(path, 'value');
   const grants = readGrants(check, source, top.grants, catalogue);
+  const packages = readPackages(check, source, top.packages);
   const limits = new Map<LimitName, Stated<number>>();
   const problemsBeforeLimits = check.problems.length;
   const stated = 'limits' in top ? check.mapping(top.limits, ['limits'], LIMITS_SCHEMA) : {};
@@ -127,6 +132,7 @@ function readLevel(check: Check, file: string, source: YamlSource, catalogue: Ca
     description: top.description ?? '',
     extends: parent ?? (extendsStated ? 'unclear' : null),
     grants,
+    packages,
     limits,
     limitsClear: check.problems.length === problemsBeforeLimits,
     auditSync: top.audit ?? null,

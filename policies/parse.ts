@@ -5,6 +5,7 @@ import { resolveGrant } from './grant.ts';
 import { type LevelFile, readLevelFile } from './level-file.ts';
 import { LIMIT_NAMES, LIMIT_RELATIONS, type LimitName, type Limits } from './limits.ts';
 import { quoted, suggestion } from './nearest-name.ts';
+import { describePackage, leftOut } from './packages.ts';
 import {
   type AuditSync,
   type Ceilings,
@@ -13,6 +14,7 @@ import {
   type Level,
   type LevelName,
   type Origin,
+  type PackageRule,
   type Policy,
   type Withdrawal,
 } from './policy.ts';
@@ -80,6 +82,7 @@ export function describeProblem({ file, line, column, path, message }: PolicyPro
 interface Resolved {
   readonly grants: Map<string, Grant>;
   readonly withdrawals: Map<string, Withdrawal>;
+  packages: ReadonlyMap<string, PackageRule>;
   readonly limits: Map<LimitName, { readonly value: number; readonly origin: Origin }>;
   /** Whether everything that the level inherits and states was understood, so that what is absent is missing. */
   limitsClear: boolean;
@@ -203,11 +206,13 @@ class Resolution {
       const resolved: Resolved = {
         grants: new Map(parent.grants),
         withdrawals: new Map(parent.withdrawals),
+        packages: parent.packages,
         limits: new Map(parent.limits),
         limitsClear: parent.limitsClear && file.limitsClear,
         auditSync: file.auditSync ?? parent.auditSync,
       };
       this.#applyGrants(file, resolved);
+      this.#applyPackages(file, resolved);
       this.#applyLimits(file, resolved);
       this.#resolved.set(name, resolved);
       const limits = completeLimits(resolved);
@@ -237,6 +242,7 @@ class Resolution {
     const nothing = (limitsClear: boolean): Resolved => ({
       grants: new Map(),
       withdrawals: new Map(),
+      packages: new Map(),
       limits: new Map(),
       limitsClear,
       auditSync: 'interval',
@@ -279,6 +285,23 @@ class Resolution {
       resolved.withdrawals.delete(capability);
       resolved.grants.set(capability, { capability, constraints, terms, ruleId, origin });
     }
+  }
+
+  #applyPackages(file: LevelFile, resolved: Resolved): void {
+    if (file.packages === null) return;
+    const { value: stated } = file.packages;
+    for (const rule of leftOut(stated, resolved.packages)) {
+      const message = `${describePackage(rule)} is inherited (${rule.origin.file}, line ${rule.origin.line}) and not in this list; a level may have fewer packages only by "packages: false"`;
+      this.#report(file, file.packages, ['packages'], message);
+    }
+    if (stated !== false && stated.size > 0 && this.#resources.packages === null) {
+      const message = `no folder of wheels is named in ${POLICY_FILE}; name one there: packages: { path: /srv/wheels }`;
+      this.#report(file, file.packages, ['packages'], message);
+    }
+    const rules = [...(stated === false ? [] : stated)].map(
+      ([name, own]) => [name, { name, version: own.value.version, origin: originOf(file, own) }] as const,
+    );
+    resolved.packages = new Map(rules);
   }
 
   #applyLimits(file: LevelFile, resolved: Resolved): void {
@@ -330,6 +353,7 @@ function toLevel(file: LevelFile, resolved: Resolved, limits: Limits): Level {
     origin: originOf(file, file.name),
     grants: resolved.grants,
     withdrawals: resolved.withdrawals,
+    packages: resolved.packages,
     limits,
     limitOrigins: new Map([...resolved.limits].map(([name, { origin }]) => [name, origin])),
     auditSync: resolved.auditSync,

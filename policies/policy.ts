@@ -39,6 +39,15 @@ export interface Withdrawal {
   readonly origin: Origin;
 }
 
+/** A package that a level's Python sessions can import. */
+export interface PackageRule {
+  /** Normalized. */
+  readonly name: string;
+  /** null where whichever version there is will do. */
+  readonly version: string | null;
+  readonly origin: Origin;
+}
+
 /** A level with everything that it inherits already in it. */
 export interface Level {
   readonly name: LevelName;
@@ -50,6 +59,8 @@ export interface Level {
   readonly origin: Origin;
   readonly grants: ReadonlyMap<string, Grant>;
   readonly withdrawals: ReadonlyMap<string, Withdrawal>;
+  /** By name. */
+  readonly packages: ReadonlyMap<string, PackageRule>;
   readonly limits: Limits;
   readonly limitOrigins: ReadonlyMap<LimitName, Origin>;
   /** Whether each decision at this level is on the disk before the effect starts, or within a second. */

@@ -8,7 +8,7 @@ import type { ResourceKind } from './constraint-fields.ts';
 import { hostRuleProblem } from './host-rule.ts';
 import { nearestName, quoted, suggestion } from './nearest-name.ts';
 import type { LevelName } from './policy.ts';
-import { readYaml, type YamlSource } from './yaml-source.ts';
+import { type Position, readYaml, type YamlSource } from './yaml-source.ts';
 
 export const POLICY_FILE = 'policy.yaml';
 
@@ -44,6 +44,12 @@ export interface CredentialSpec {
   readonly prefix: string;
 }
 
+/** The folder of the wheels that levels name as packages, and where the policy names it. */
+export interface WheelFolder {
+  readonly path: string;
+  readonly at: Position;
+}
+
 export interface Resources {
   readonly roots: ReadonlyMap<string, RootSpec>;
   readonly sources: ReadonlyMap<string, SourceSpec>;
@@ -51,6 +57,7 @@ export interface Resources {
   readonly variables: ReadonlyMap<string, VariableSpec>;
   readonly programs: ReadonlyMap<string, ProgramSpec>;
   readonly credentials: ReadonlyMap<string, CredentialSpec>;
+  readonly packages: WheelFolder | null;
 }
 
 export interface ResourceFile {
@@ -131,7 +138,9 @@ export const POLICY_FILE_SCHEMA = v.strictObject({
   variables: v.exactOptional(v.unknown()),
   programs: v.exactOptional(v.unknown()),
   credentials: v.exactOptional(v.unknown()),
+  packages: v.exactOptional(v.unknown()),
 });
+export const WHEEL_FOLDER_SCHEMA = v.strictObject({ path: absolutePath });
 export const CEILINGS_SCHEMA = v.strictObject({
   client: v.exactOptional(levelName),
   admin: v.exactOptional(levelName),
@@ -146,6 +155,7 @@ export const NO_RESOURCES: ResourceFile = {
     variables: new Map(),
     programs: new Map(),
     credentials: new Map(),
+    packages: null,
   },
   ceilings: {},
 };
@@ -174,7 +184,10 @@ function readSections(check: Check, source: YamlSource): ResourceFile | null {
   if (top === null) return null;
   const section = <T>(kind: ResourceKind, specOf: (entry: Entry) => T): Map<string, T> =>
     new Map([...readSection(check, kind, top[kind])].map(([name, entry]) => [name, specOf(entry)]));
+  const folder = 'packages' in top ? check.mapping(top.packages, ['packages'], WHEEL_FOLDER_SCHEMA) : null;
   const resources: Resources = {
+    packages:
+      folder?.path === undefined ? null : { path: folder.path, at: source.locate(['packages', 'path'], 'value') },
     roots: section<RootSpec>('roots', ({ path }) =>
       path === undefined ? { kind: 'private' } : { kind: 'path', path },
     ),

@@ -11,6 +11,7 @@ import { JAVASCRIPT, TYPESCRIPT } from './javascript/language.ts';
 import { PRELUDE } from './javascript/prelude.ts';
 import type { FromHost, HostLanguage, IsolateSpec, PlatformSpec, ToHost } from './protocol.ts';
 import { PYTHON } from './python/language.ts';
+import { PackageFiles } from './python/package-files.ts';
 import { PythonIsolates } from './python/python-isolates.ts';
 import type { HostSession, SessionMessage, SessionPowers } from './session.ts';
 import type { SessionLanguage } from './session-language.ts';
@@ -67,6 +68,7 @@ export class SandboxHost {
   readonly #spares: Isolate[] = [];
   #cordon: Cordon | undefined;
   #python: PythonIsolates | undefined;
+  readonly #packages = new PackageFiles();
   /** What came while CPython was being loaded; undefined while it is not. */
   #held: ToHost[] | undefined;
   #refilling = false;
@@ -91,6 +93,9 @@ export class SandboxHost {
     switch (message.kind) {
       case 'host.join':
         this.#join(message);
+        return;
+      case 'host.package':
+        this.#packages.add(message);
         return;
       case 'host.ping':
         this.#channel.send({ kind: 'host.pong', id: message.id });
@@ -134,7 +139,7 @@ export class SandboxHost {
     this.#held = [];
     const told = (name: string, found: boolean): void => this.#channel.send({ kind: 'host.snapshot', name, found });
     // Where it fails, the error ends the host, and the daemon is told why on the standard error.
-    void PythonIsolates.load(this.#powers.snapshotFolder, cordon.heapMiB, told).then((isolates) => {
+    void PythonIsolates.load(this.#powers.snapshotFolder, cordon.heapMiB, told, this.#packages).then((isolates) => {
       this.#python = isolates;
       const held = this.#held ?? [];
       this.#held = undefined;
@@ -285,5 +290,6 @@ export async function warmUp(powers: Pick<HostPowers, 'nowMs' | 'monotonicMs'>):
 }
 
 function isSame(spec: IsolateSpec, cordon: Cordon): boolean {
-  return spec.heapMiB === cordon.heapMiB && JSON.stringify(spec.platform) === JSON.stringify(cordon.platform);
+  const [one, other] = [spec, cordon].map(({ platform, packages = [] }) => JSON.stringify([platform, packages]));
+  return spec.heapMiB === cordon.heapMiB && one === other;
 }

@@ -32,6 +32,14 @@ export interface CapabilityGrant {
   readonly docs: readonly CapabilityDoc[];
 }
 
+/** A package that an isolate of Python has, exactly: of which wheel. */
+export interface PackageLock {
+  readonly name: string;
+  readonly version: string;
+  /** Of the wheel. */
+  readonly sha256: string;
+}
+
 /** What one isolate is made with. Names that are not listed in `capabilities` do not exist in it. */
 export interface IsolateSpec extends CapabilityGrant {
   /** 128 bits in hexadecimal: the seed of the session's random generator. */
@@ -40,6 +48,8 @@ export interface IsolateSpec extends CapabilityGrant {
   readonly platform: PlatformSpec;
   /** The command line that the session stands for: `sys.argv`, in JavaScript the variable `argv`. */
   readonly argv?: readonly string[];
+  /** What Python can import besides the standard library; the host was told of each before. */
+  readonly packages?: readonly PackageLock[];
   /** Whether fresh entropy is mixed into the generator at every entry. */
   readonly liveRandom: boolean;
   /** The built-in output functions that are granted: `print`, `console`, `display`, `log`. */
@@ -123,7 +133,15 @@ export type ToHost =
       readonly platform: PlatformSpec;
       /** What sessions of the cordon are granted, if they ask for nothing less: spare isolates are prepared for it. */
       readonly capabilities: readonly string[];
+      readonly packages?: readonly PackageLock[];
       readonly spares: number;
+    }
+  /** A package that isolates can be made with from now on: its files with their sizes, and what is in them, one after another. */
+  | {
+      readonly kind: 'host.package';
+      readonly sha256: string;
+      readonly files: readonly (readonly [path: string, bytes: number])[];
+      readonly base64: string;
     }
   | { readonly kind: 'host.ping'; readonly id: number }
   /** With `openedMs`, in place of one that was opened then and is lost: steps of its life follow. */

@@ -5,6 +5,7 @@ import type {
   PolicyExplanation,
   PolicyGrantInfo,
   PolicyLevelInfo,
+  PolicyPackageInfo,
   PolicyProblem,
 } from '../protocol.ts';
 import { renderTable } from './render.ts';
@@ -85,7 +86,7 @@ export function renderExplanation(explanation: PolicyExplanation): string {
 
 /** A level with all that it inherits, as a level file could state it; each rule with the place that it comes from. */
 export function renderEffectiveLevel(info: PolicyLevelInfo): string {
-  const { level, rank, description, extends: parent, auditSync, grants, limits } = info;
+  const { level, rank, description, extends: parent, auditSync, grants, packages, limits } = info;
   const inherits = parent === null ? '' : ` What it inherits from ${parent} is written out.`;
   return [
     `# Level ${level} as it is in force.${inherits}`,
@@ -95,9 +96,15 @@ export function renderEffectiveLevel(info: PolicyLevelInfo): string {
     `audit: ${auditSync}`,
     'grants:',
     ...grants.map((grant) => `  ${grant.capability}: ${flowOf(grant)} # ${grant.file}:${grant.line}`),
+    ...(packages.length === 0 ? [] : ['packages:', ...packages.map(packageLine)]),
     'limits:',
     ...Object.entries(limits).map(([name, { value, file, line }]) => `  ${name}: ${value} # ${file}:${line}`),
   ].join('\n');
+}
+
+/** With the wheel that it stands for, of which the lock of a session tells the same. */
+function packageLine({ package: stated, version, sha256, file, line }: PolicyPackageInfo): string {
+  return `  - ${stated} # ${file}:${line}, version ${version}, sha256 ${sha256}`;
 }
 
 /** JSON is YAML: values are written as they are; `true` where nothing is stated. */

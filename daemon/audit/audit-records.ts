@@ -85,6 +85,13 @@ export const RECORD_KINDS = {
     language: name(),
     capabilities: texts(NAME_LENGTH_MAX),
   }),
+  'session.packages': kind(
+    'A session has a fresh isolate, made with these packages: name, version and wheel of each.',
+    {
+      ...ofSession,
+      packages: texts(NAME_LENGTH_MAX),
+    },
+  ),
   'session.level': kind('A session is moved to another level.', { ...ofSession, from: name(), to: name(), by: name() }),
   'session.lost': kind('A session lost its isolate and its variables.', {
     ...ofSession,

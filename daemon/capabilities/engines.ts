@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { NO_RESOURCES, type Resources } from '../../policies/resources.ts';
 import type { Clock } from '../clock.ts';
 import { FileRoots } from '../files/file-roots.ts';
+import { volumesOf } from '../files/root-volumes.ts';
 import { KvStore } from '../kv/kv-store.ts';
 import { Network } from '../network/network.ts';
 import { SecretStore } from '../secrets/secret-store.ts';
@@ -53,8 +54,10 @@ export class Engines {
   }
 
   /** Fails with UNAVAILABLE where a root or a database could not be used. */
-  check({ roots, sources }: Resources): void {
+  check({ roots, sources, packages }: Resources): void {
     this.files.check(roots);
+    // Whoever could write there could run code in every session.
+    if (packages !== null) volumesOf(roots, [packages.path]);
     this.sql.check(sources);
   }
 

@@ -48,7 +48,10 @@ function volumeAt(
   const upwards = identitiesUpFrom(real);
   const [identity = ''] = upwards;
   if (upwards.some((above) => ownIdentities.has(above)) || own.some((ancestors) => ancestors.includes(identity))) {
-    throw refused(name, `${path} is, holds or lies in a folder of the daemon's own (its state or its policies)`);
+    throw refused(
+      name,
+      `${path} is, holds or lies in a folder of the daemon's own (its state, its policies or its wheels)`,
+    );
   }
   if (KERNEL_FILE_SYSTEMS.has(statfsSync(real).type))
     throw refused(name, `${path} is a view of the kernel, not a folder of files`);

@@ -9,17 +9,11 @@
  */
 import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import type {
-  FromHost,
-  HostLanguage,
-  IsolateImage,
-  IsolateSpec,
-  PlatformSpec,
-  ToHost,
-} from '../../sandbox/protocol.ts';
+import type { FromHost, HostLanguage, IsolateSpec, PackageLock, PlatformSpec, ToHost } from '../../sandbox/protocol.ts';
 import { HOST_LIMITS } from './host-limits.ts';
 import { type HostExit, type HostLaunch, HostProcess, startHost, startSnapshot } from './host-process.ts';
 import { PythonSnapshots } from './python-snapshots.ts';
+import { isSameLock, type PackageSource, SentPackages } from './sent-packages.ts';
 
 export interface Cordon {
   readonly level: string;
@@ -28,6 +22,7 @@ export interface Cordon {
   readonly heapMiB: number;
   readonly platform: PlatformSpec;
   readonly capabilities: readonly string[];
+  readonly packages?: readonly PackageLock[];
 }
 
 /** Why an isolate is gone. `culprit` where it was this isolate's own doing. */
@@ -50,6 +45,9 @@ export interface IsolateOwner {
 type IsolateCommand<M = ToHost> = M extends { readonly isolate: string } ? Omit<M, 'isolate'> : never;
 
 /** A session's hold on its isolate. After `onLost` or `dispose` it does nothing. */
+/** When a lost isolate was opened that another is to become, and what that goes on from. */
+export type Reopening = Pick<Extract<ToHost, { kind: 'isolate.open' }>, 'image'> & { readonly openedMs: number };
+
 export interface IsolateLink {
   send(command: IsolateCommand): void;
   dispose(): void;
@@ -82,6 +80,9 @@ class PooledHost implements WatchedHost {
   readonly process: HostProcess;
   readonly owners = new Map<string, { owner: IsolateOwner; heapMiB: number }>();
   cordon: string | null = null;
+  /** What its spare isolates are made with. */
+  packages: readonly PackageLock[] = [];
+  readonly sentPackages = new SentPackages((message) => this.process.send(message));
   exclusive = false;
   room: HostRoom = HOST_LIMITS.scripts;
   /** Takes no more sessions, and ends with its last one. */
@@ -139,6 +140,7 @@ export class HostPool {
   readonly #snapshots: PythonSnapshots;
   readonly #log: HostLog;
   readonly #now: () => number;
+  readonly #packages: PackageSource;
   readonly #hosts = new Set<PooledHost>();
   readonly #spares: PooledHost[];
   #closed = false;
@@ -148,6 +150,7 @@ export class HostPool {
 
   /**
    * @param monotonicMs milliseconds of a clock that never goes back
+   * @param packages asked only for those that a cordon or an isolate names
    * @param started hosts that were started already, by `startHost` with the same launch
    */
   constructor(
@@ -155,11 +158,13 @@ export class HostPool {
     log: HostLog,
     monotonicMs: () => number,
     started: readonly ChildProcess[] = [startHost(launch)],
+    packages: PackageSource = () => ({ files: new Map() }),
   ) {
     this.#launch = launch;
     this.#snapshots = new PythonSnapshots(launch.snapshots.folder, () => startSnapshot(launch));
     this.#log = log;
     this.#now = monotonicMs;
+    this.#packages = packages;
     this.#spares = started.map((child) => this.#adopt(child));
     for (const surplus of this.#spares.slice(1)) this.#endUnlessUsed(surplus);
   }
@@ -171,21 +176,16 @@ export class HostPool {
   /**
    * Opens an isolate in a host of the cordon; with `quarantined`, in a host of its own. Messages may be sent at once.
    *
-   * @param again when a lost isolate was opened that this one is to become, and what of it there is
+   * @param again the lost isolate that this one is to become
    */
-  open(
-    cordon: Cordon,
-    spec: IsolateSpec,
-    quarantined: boolean,
-    owner: IsolateOwner,
-    again?: { readonly openedMs: number; readonly image?: IsolateImage },
-  ): IsolateLink {
+  open(cordon: Cordon, spec: IsolateSpec, quarantined: boolean, owner: IsolateOwner, again?: Reopening): IsolateLink {
     const host = this.#place(cordon, quarantined);
     const isolate = randomBytes(16).toString('hex');
+    const heapMiB = spec.heapMiB + host.sentPackages.give(spec.packages ?? [], this.#packages).mib;
     clearTimeout(host.emptyTimer);
-    host.owners.set(isolate, { owner, heapMiB: spec.heapMiB });
+    host.owners.set(isolate, { owner, heapMiB });
     host.worn ||= ++host.opened >= HOST_LIMITS.isolatesPerHostLifetime;
-    host.heapMiB += spec.heapMiB;
+    host.heapMiB += heapMiB;
     host.process.send({ kind: 'isolate.open', isolate, spec, ...again });
     return {
       send: (command) => {
@@ -209,8 +209,10 @@ export class HostPool {
 
   #place(cordon: Cordon, quarantined: boolean): PooledHost {
     const name = `${cordon.level}/${cordon.language}`;
+    const { packages = [] } = cordon;
+    const suits = (host: PooledHost): boolean => host.cordon === name && isSameLock(host.packages, packages);
     if (!quarantined) {
-      const open = [...this.#hosts].filter((host) => host.cordon === name && !host.exclusive && this.#hasRoom(host));
+      const open = [...this.#hosts].filter((host) => suits(host) && !host.exclusive && this.#hasRoom(host));
       const emptiest = open.sort((a, b) => a.isolates - b.isolates)[0];
       const spread =
         open.length < HOST_LIMITS.hostsPerCordonMin && (emptiest?.isolates ?? 0) >= HOST_LIMITS.isolatesBeforeSpread;
@@ -218,7 +220,9 @@ export class HostPool {
     }
     const host = this.#takeSpare();
     host.cordon = name;
+    host.packages = packages;
     host.exclusive = quarantined;
+    host.sentPackages.give(packages, this.#packages);
     host.room = cordon.language === 'python' ? HOST_LIMITS.python : HOST_LIMITS.scripts;
     host.process.send({
       kind: 'host.join',
@@ -226,6 +230,7 @@ export class HostPool {
       heapMiB: cordon.heapMiB,
       platform: cordon.platform,
       capabilities: cordon.capabilities,
+      ...(packages.length === 0 ? {} : { packages }),
       spares: quarantined ? 0 : host.room.spares,
     });
     return host;
@@ -342,7 +347,13 @@ export class HostPool {
   }
 
   #hasEmptyTwin(host: PooledHost): boolean {
-    return [...this.#hosts].some((other) => other !== host && other.cordon === host.cordon && other.isolates === 0);
+    return [...this.#hosts].some(
+      (other) =>
+        other !== host &&
+        other.cordon === host.cordon &&
+        isSameLock(other.packages, host.packages) &&
+        other.isolates === 0,
+    );
   }
 
   /** Ends every host. Owners are told of their loss like of any other. */

@@ -16,6 +16,7 @@ export class FolderWatch {
   readonly #folder: string;
   readonly #pace: Pace;
   readonly #changed: (isAtRest: () => boolean) => boolean;
+  readonly #fingerprint: () => string;
   readonly #poll: NodeJS.Timeout;
   #watcher: FSWatcher | undefined;
   #rest: NodeJS.Timeout | undefined;
@@ -26,11 +27,18 @@ export class FolderWatch {
   /**
    * @param changed answers whether the change is dealt with, otherwise it is called again; `isAtRest` tells whether the folder has
    *   not changed since the call
+   * @param state changes whenever something may have changed that the folder says
    */
-  constructor(folder: string, pace: Pace, changed: (isAtRest: () => boolean) => boolean) {
+  constructor(
+    folder: string,
+    pace: Pace,
+    changed: (isAtRest: () => boolean) => boolean,
+    state = (): string => fingerprint(folder),
+  ) {
     this.#folder = folder;
     this.#pace = pace;
     this.#changed = changed;
+    this.#fingerprint = state;
     // Whoever read the folder did so before now: what has changed in between must not be missed.
     this.#settled = '';
     this.#seen = '';
@@ -57,7 +65,7 @@ export class FolderWatch {
   }
 
   #look(): void {
-    const now = fingerprint(this.#folder);
+    const now = this.#fingerprint();
     if (now === this.#settled) {
       this.#seen = now;
       return;
@@ -71,12 +79,12 @@ export class FolderWatch {
 
   #settle(): void {
     this.#rest = undefined;
-    const now = fingerprint(this.#folder);
+    const now = this.#fingerprint();
     if (now !== this.#seen) {
       this.#look();
       return;
     }
-    if (!this.#changed(() => fingerprint(this.#folder) === now)) return;
+    if (!this.#changed(() => this.#fingerprint() === now)) return;
     this.#settled = now;
     // The folder itself may be another one now.
     this.#listen();

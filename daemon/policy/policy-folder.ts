@@ -165,16 +165,23 @@ function decode(path: string, bytes: Buffer): string {
   }
 }
 
-/** Open to a group is open to others, unless it is the group that this daemon itself works as. */
-function requireClosed(path: string, { mode, gid }: Stats): void {
+function requireClosed(path: string, stats: Stats): void {
+  const writers = otherWriters(stats);
+  if (writers === null) return;
+  throw refusal(
+    `${path} can be written by ${writers}, so whoever likes could grant himself anything. Close it with: chmod go-w '${path.replaceAll("'", "'\\''")}'`,
+  );
+}
+
+/**
+ * Who can write to a file beside its owner; null where nobody can. Open to a group is open to others, unless it is the group that
+ * this daemon itself works as.
+ */
+export function otherWriters({ mode, gid }: Pick<Stats, 'mode' | 'gid'>): string | null {
   const byAll = (mode & 0o002) !== 0;
   const byGroup = (mode & 0o020) !== 0 && gid !== process.getegid?.();
-  if (!byAll && !byGroup) return;
-  const who = byAll ? 'every user' : 'another group';
-  const shown = (mode & 0o7777).toString(8).padStart(4, '0');
-  throw refusal(
-    `${path} can be written by ${who} (mode ${shown}), so whoever likes could grant himself anything. Close it with: chmod go-w '${path.replaceAll("'", "'\\''")}'`,
-  );
+  if (!byAll && !byGroup) return null;
+  return `${byAll ? 'every user' : 'another group'} (mode ${(mode & 0o7777).toString(8).padStart(4, '0')})`;
 }
 
 function stampOf(name: string, stats: Stats | undefined): string {

@@ -12,10 +12,12 @@ import { explain, type Refuse, redecide } from '../../policies/explain.ts';
 import { learn } from '../../policies/learn.ts';
 import { LIMIT_NAMES } from '../../policies/limits.ts';
 import { suggestion } from '../../policies/nearest-name.ts';
-import { type PolicyFile, parsePolicy } from '../../policies/parse.ts';
+import { describePackage } from '../../policies/packages.ts';
+import type { PolicyFile } from '../../policies/parse.ts';
 import type { Grant, Level, LevelName, Policy } from '../../policies/policy.ts';
 import { describeRate } from '../../policies/terms.ts';
 import { Fault } from '../fault.ts';
+import type { Wheel } from '../packages/wheel.ts';
 import type { Handlers } from '../transport/handlers.ts';
 import { codeArguments } from './code-arguments.ts';
 import { type AuditReader, type RecordedCall, recordedCalls } from './past-calls.ts';
@@ -58,7 +60,7 @@ function readingHandlers({ store }: PolicyHandlerParts): Pick<Handlers, 'policy.
     'policy.show': ({ level }) => {
       const found = levelOf(store.current, levelNamed(store.current, level));
       const text = store.files.find(({ name }) => name === found.origin.file)?.text ?? '';
-      return { ...levelInfo(found, text), hash: store.hash };
+      return { ...levelInfo(found, store.packages.wheels.get(found.name) ?? [], text), hash: store.hash };
     },
   };
 }
@@ -111,8 +113,8 @@ function changingHandlers({
 }: PolicyHandlerParts): Pick<Handlers, 'policy.validate' | 'policy.diff' | 'policy.apply'> {
   return {
     'policy.validate': ({ files }) => {
-      const parsed = parsePolicy(files, store.catalogue);
-      return { ok: parsed.ok, problems: parsed.ok ? [] : boundedProblems(parsed.problems) };
+      const problems = store.problemsOf(files);
+      return { ok: problems.length === 0, problems: boundedProblems(problems) };
     },
     'policy.diff': async ({ from: fromFiles, to: toFiles, sinceHours = SINCE_HOURS }) => {
       const from = fromFiles === undefined ? store.current : store.parse(fromFiles);
@@ -161,7 +163,7 @@ function levelNamed(policy: Policy, name: string): LevelName {
   throw new Fault('INVALID_PARAMS', `There is no level ${JSON.stringify(name)}; ${known}`);
 }
 
-function levelInfo(level: Level, text: string): PolicyLevelInfo {
+function levelInfo(level: Level, wheels: readonly Wheel[], text: string): PolicyLevelInfo {
   const { name, rank, description, extends: parent, auditSync, grants, limits, limitOrigins } = level;
   return {
     level: name,
@@ -170,6 +172,16 @@ function levelInfo(level: Level, text: string): PolicyLevelInfo {
     extends: parent,
     auditSync,
     grants: [...grants.values()].map(grantInfo),
+    packages: [...level.packages.values()].map((rule) => {
+      const wheel = wheels.find(({ name: each }) => each === rule.name);
+      return {
+        package: describePackage(rule),
+        version: wheel?.version ?? null,
+        sha256: wheel?.sha256 ?? null,
+        file: rule.origin.file,
+        line: rule.origin.line,
+      };
+    }),
     limits: Object.fromEntries(
       LIMIT_NAMES.map((limit) => {
         const { file, line } = limitOrigins.get(limit) ?? level.origin;

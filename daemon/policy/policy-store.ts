@@ -9,19 +9,23 @@
 import { createHash } from 'node:crypto';
 import type { FaultCode } from '../../client/protocol.ts';
 import { BUILT_IN, type Catalogue } from '../../policies/capabilities.ts';
+import type { PolicyProblem } from '../../policies/check.ts';
 import { diffPolicies, type PolicyChange, WHOLE_POLICY } from '../../policies/diff.ts';
 import { type PolicyFile, parsePolicy } from '../../policies/parse.ts';
 import type { Policy } from '../../policies/policy.ts';
 import type { Audit } from '../audit/audit-log.ts';
 import { Fault } from '../fault.ts';
+import { NO_PACKAGES, type PackageReading, type Packages, wheelChanges } from '../packages/packages.ts';
+import { wheelsFingerprint } from '../packages/wheel-folder.ts';
 import { FolderWatch } from './folder-watch.ts';
-import { FILE_NAME, readPolicyFolder, replacePolicyFolder } from './policy-folder.ts';
+import { FILE_NAME, fingerprint, readPolicyFolder, replacePolicyFolder } from './policy-folder.ts';
 import { boundedProblems, describeProblems, problemLines } from './policy-problems.ts';
 import type { PolicySource } from './policy-source.ts';
 
 export interface PolicyUpdate {
   readonly policy: Policy;
   readonly previous: Policy;
+  readonly packages: PackageReading;
   /** The administrator gives sessions that exist already what their level grants now. */
   readonly widenRunning: boolean;
 }
@@ -33,6 +37,8 @@ export interface PolicyStoreParts {
   readonly log: (line: string) => void;
   /** Looks at what a policy names on this machine; throws a Fault where that cannot be used. */
   readonly accept?: (policy: Policy) => void;
+  /** Reads the wheels that a policy names. */
+  readonly packages?: Pick<Packages, 'read'>;
   /** How long a folder has to rest before it is read, and how often it is looked at where the system tells of no change. */
   readonly watch?: { readonly restMs: number; readonly pollMs: number };
 }
@@ -55,8 +61,10 @@ interface Candidate {
   readonly files: readonly PolicyFile[];
   readonly hash: string;
   readonly policy: Policy;
+  readonly packages: PackageReading;
 }
 
+const NO_POLICY = 'These files are no policy';
 const WATCH = { restMs: 250, pollMs: 2000 };
 /** Of one record. */
 const CHANGES_RECORDED_MAX = 50;
@@ -68,6 +76,8 @@ export class PolicyStore {
   #source: PolicySource;
   #inForce: Candidate;
   #watch: FolderWatch | undefined;
+  /** Of the policy that was read last, whether or not it came into force. */
+  #wheelFolder: string | null = null;
   /** What was last said to be wrong with the folder, so that it is said once. */
   #rejected = '';
 
@@ -97,6 +107,11 @@ export class PolicyStore {
     return this.#inForce.hash;
   }
 
+  /** Of the policy in force. */
+  get packages(): PackageReading {
+    return this.#inForce.packages;
+  }
+
   get files(): readonly PolicyFile[] {
     return this.#inForce.files;
   }
@@ -116,7 +131,17 @@ export class PolicyStore {
 
   /** These files as a policy. Fails with POLICY_INVALID, whose details hold every problem with its place. */
   parse(files: readonly PolicyFile[]): Policy {
-    return this.#parse(files).policy;
+    return parsed(files, this.catalogue, 'POLICY_INVALID', NO_POLICY);
+  }
+
+  /** What is wrong with these files as a policy of this machine. */
+  problemsOf(files: readonly PolicyFile[]): readonly PolicyProblem[] {
+    const reading = parsePolicy(files, this.catalogue);
+    return reading.ok ? this.#readPackages(reading.policy).problems : reading.problems;
+  }
+
+  #readPackages(policy: Policy): PackageReading {
+    return this.#parts.packages?.read(policy) ?? NO_PACKAGES;
   }
 
   /**
@@ -125,10 +150,10 @@ export class PolicyStore {
    */
   apply(files: readonly PolicyFile[], { by, widenRunning = false, dryRun = false }: ApplyOptions): Applied {
     checkNames(files);
-    const next = this.#parse(files);
+    const next = this.#candidate(files, 'POLICY_INVALID', NO_POLICY);
     this.#parts.accept?.(next.policy);
     const previousHash = this.hash;
-    const changes = diffPolicies(this.current, next.policy, this.catalogue);
+    const changes = this.#changesTo(next);
     if (dryRun) return { hash: next.hash, previousHash, changes };
     this.#record(next, by, widenRunning, changes);
     try {
@@ -150,8 +175,11 @@ export class PolicyStore {
 
   #watchFolder(): void {
     this.#watch?.close();
-    this.#watch = new FolderWatch(this.#source.folder, this.#parts.watch ?? WATCH, (isAtRest) =>
-      this.#reload(isAtRest),
+    this.#watch = new FolderWatch(
+      this.#source.folder,
+      this.#parts.watch ?? WATCH,
+      (isAtRest) => this.#reload(isAtRest),
+      () => `${fingerprint(this.#source.folder)}\n${wheelsFingerprint(this.#wheelFolder)}`,
     );
   }
 
@@ -162,7 +190,7 @@ export class PolicyStore {
       const files = readPolicyFolder(this.#source.folder, this.#source);
       if (!isAtRest()) return false;
       next = this.#candidate(files, 'POLICY_INVALID', this.#unusable);
-      if (next.hash === this.hash) {
+      if (next.hash === this.hash && this.#changesTo(next).length === 0) {
         this.#rejected = '';
         return true;
       }
@@ -172,13 +200,17 @@ export class PolicyStore {
       return true;
     }
     try {
-      this.#record(next, 'reload', false, diffPolicies(this.current, next.policy, this.catalogue));
+      this.#record(next, 'reload', false, this.#changesTo(next));
     } catch (error) {
       this.#rejectFolder(error as Error);
       return false;
     }
     this.#putInForce(next, false);
     return true;
+  }
+
+  #changesTo({ policy, packages }: Candidate): readonly PolicyChange[] {
+    return [...diffPolicies(this.current, policy, this.catalogue), ...wheelChanges(this.#inForce.packages, packages)];
   }
 
   #rejectFolder(error: Error): void {
@@ -211,7 +243,7 @@ export class PolicyStore {
     this.#rejected = '';
     for (const listener of this.#listeners) {
       try {
-        listener({ policy: next.policy, previous, widenRunning });
+        listener({ policy: next.policy, previous, packages: next.packages, widenRunning });
       } catch (error) {
         // The policy is in force whatever a listener makes of it.
         this.#parts.log(`after the policy changed: ${error instanceof Error ? error.stack : String(error)}`);
@@ -223,16 +255,23 @@ export class PolicyStore {
     return `The policy in ${this.folder} cannot be used`;
   }
 
-  #parse(files: readonly PolicyFile[]): Candidate {
-    return this.#candidate(files, 'POLICY_INVALID', 'These files are no policy');
-  }
-
   #candidate(files: readonly PolicyFile[], code: FaultCode, what: string): Candidate {
-    const parsed = parsePolicy(files, this.catalogue);
-    if (parsed.ok) return { files, hash: hashOf(files), policy: parsed.policy };
-    const { problems } = parsed;
-    throw new Fault(code, `${what}:\n${describeProblems(problems)}`, { problems: boundedProblems(problems) });
+    const policy = parsed(files, this.catalogue, code, what);
+    this.#wheelFolder = policy.resources.packages?.path ?? null;
+    const packages = this.#readPackages(policy);
+    if (packages.problems.length > 0) throw invalid(packages.problems, code, what);
+    return { files, hash: hashOf(files), policy, packages };
   }
+}
+
+function parsed(files: readonly PolicyFile[], catalogue: Catalogue, code: FaultCode, what: string): Policy {
+  const reading = parsePolicy(files, catalogue);
+  if (reading.ok) return reading.policy;
+  throw invalid(reading.problems, code, what);
+}
+
+function invalid(problems: readonly PolicyProblem[], code: FaultCode, what: string): Fault {
+  return new Fault(code, `${what}:\n${describeProblems(problems)}`, { problems: boundedProblems(problems) });
 }
 
 /** What is not named as policy files are would not be read again after a restart. */

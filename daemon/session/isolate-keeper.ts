@@ -7,13 +7,14 @@
 import { randomBytes } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
 import type { EventBody, FaultCode } from '../../client/protocol.ts';
-import type { HostLanguage } from '../../sandbox/protocol.ts';
+import type { HostLanguage, PackageLock } from '../../sandbox/protocol.ts';
 import type { Audit } from '../audit/audit-log.ts';
 import type { JournalRecord, MarkRecord } from '../durability/journal-records.ts';
 import { rebuild } from '../durability/rebuild.ts';
 import type { Rebuilt } from '../durability/rebuilt.ts';
 import { Fault } from '../fault.ts';
 import type { HostPool, IsolateLoss } from '../hosts/host-pool.ts';
+import type { Packages } from '../packages/packages.ts';
 import type { CellQueue } from './cell-queue.ts';
 import type { Execution } from './execution.ts';
 import { plainError } from './execution-error.ts';
@@ -29,6 +30,7 @@ export interface KeeperPowers {
   readonly language: HostLanguage;
   readonly argv: readonly string[] | null;
   readonly pool: Pick<HostPool, 'open'>;
+  readonly packages: Pick<Packages, 'lockOf' | 'problemOf'>;
   readonly audit: Pick<Audit, 'note'>;
   readonly life: SessionLife;
   readonly grant: () => SessionGrant;
@@ -63,6 +65,8 @@ export class IsolateKeeper {
   stateful = false;
   /** What a lost isolate took with it, until the client has been told in an answer. */
   #loss: string | undefined;
+  /** What the isolate was made with. */
+  #packages: readonly PackageLock[] = [];
   /** The isolate was given up, and is made again when it is needed. */
   #asleep = false;
   /** The cell that was running when its host died, with nobody else to blame, and how often that was so. */
@@ -102,20 +106,30 @@ export class IsolateKeeper {
   }
 
   takeLoss(): string | undefined {
+    this.wake();
     const loss = this.#loss;
     this.#loss = undefined;
     return loss;
   }
 
+  /** A session that sleeps is about to be used: where what it was made with is gone, so is its state. */
+  wake(): void {
+    const problem = this.#asleep ? this.#powers.packages.problemOf(this.#packages) : undefined;
+    if (problem !== undefined) this.#lostState('SESSION_LOST', `The session cannot be made again: ${problem}.`);
+  }
+
   open(): void {
+    this.wake();
     if (this.isolate.isOpen) return;
     if (this.#asleep) this.#recall();
     const { grant, effects, language, argv, cells } = this.#powers;
-    const plan = isolatePlan(grant(), effects(), language, { seed: randomBytes(16).toString('hex'), argv });
+    const packages = language === 'python' ? this.#powers.packages.lockOf(grant().level) : [];
+    const plan = isolatePlan(grant(), effects(), language, { seed: randomBytes(16).toString('hex'), argv, packages });
     const { cellCpuMsMax, cellOutputBytesMax } = grant().limits;
     const lost = this.#life.stepsAgain({ cpuMs: cellCpuMsMax, outputBytes: cellOutputBytesMax });
     if (lost === undefined) {
       this.#life.begin(plan.spec, effects().kept, cells().unended);
+      this.#recordPackages(packages);
       this.isolate.open(plan);
       return;
     }
@@ -129,9 +143,18 @@ export class IsolateKeeper {
     if (changed) this.isolate.setCapabilities(effects().isolateCapabilities);
   }
 
+  #recordPackages(packages: readonly PackageLock[]): void {
+    const { audit, sessionId } = this.#powers;
+    if (packages.length + this.#packages.length === 0) return;
+    this.#packages = packages;
+    const texts = packages.map(({ name, version, sha256 }) => `${name}==${version} sha256:${sha256}`);
+    audit.note('session.packages', { sessionId, packages: texts });
+  }
+
   #recall(records = this.#powers.records()): Rebuilt | undefined {
     this.#asleep = false;
     const rebuilt = this.#life.recall(records);
+    this.#packages = rebuilt?.spec.packages ?? [];
     for (const call of rebuilt?.calls.values() ?? []) call.counted = true;
     return rebuilt;
   }
@@ -164,14 +187,23 @@ export class IsolateKeeper {
   recall(records: readonly JournalRecord[]): Rebuilt | undefined {
     const rebuilt = this.#life.recall(records);
     this.stateful = (rebuilt?.entries.length ?? 0) > 0;
+    this.#packages = rebuilt?.spec.packages ?? [];
     this.#asleep = rebuilt !== undefined;
     this.#life.letGo();
     return rebuilt;
   }
 
-  /** An earlier daemon's isolate cannot be made again. */
-  refuse(why: string): void {
+  /** Whether an earlier daemon's isolate cannot be made again; then its state is gone. */
+  refuses(rebuilt: Rebuilt): boolean {
+    const why = this.#problemOf(rebuilt);
+    if (why === undefined) return false;
     this.#lostState('SESSION_LOST', `The daemon was restarted, and the session cannot be made again: ${why}.`);
+    return true;
+  }
+
+  /** Why what the journal has of an isolate cannot be made again. */
+  #problemOf(rebuilt: Rebuilt | undefined): string | undefined {
+    return rebuilt && (rebuilt.torn ?? this.#powers.packages.problemOf(rebuilt.spec.packages ?? []));
   }
 
   /** The session begins anew: nothing of the isolate is needed any more. */
@@ -247,7 +279,8 @@ export class IsolateKeeper {
     const { audit, effects, cells, sessionId } = this.#powers;
     cells().isolateGone();
     const rebuilt = this.#recall(records);
-    if (rebuilt?.torn !== undefined) return `It cannot be made again: ${rebuilt.torn}.`;
+    const problem = this.#problemOf(rebuilt);
+    if (problem !== undefined) return `It cannot be made again: ${problem}.`;
     effects().endForgotten();
     if (code !== null) audit.note('session.recovered', { sessionId, code, entries: rebuilt?.entries.length ?? 0 });
     this.open();
@@ -271,7 +304,7 @@ export class IsolateKeeper {
 
   /** Why the session could not be made again from where the record would take it back to. */
   #tornBy(record: JournalRecord): string | undefined {
-    return rebuild([...this.#powers.records(), record], this.#life.images.has)?.torn;
+    return this.#problemOf(rebuild([...this.#powers.records(), record], this.#life.images.has));
   }
 
   /**

@@ -3,7 +3,7 @@ import type { SessionLimits } from '../../client/protocol.ts';
 import { effectiveLimits, levelOf, narrowCapabilities } from '../../policies/evaluate.ts';
 import type { Limits } from '../../policies/limits.ts';
 import type { Grant, LevelName, Policy } from '../../policies/policy.ts';
-import type { HostLanguage, IsolateSpec, PlatformSpec } from '../../sandbox/protocol.ts';
+import type { HostLanguage, IsolateSpec, PackageLock, PlatformSpec } from '../../sandbox/protocol.ts';
 import { Fault } from '../fault.ts';
 import type { Cordon } from '../hosts/host-pool.ts';
 import type { SessionEffects } from './session-effects.ts';
@@ -67,7 +67,14 @@ export function isolatePlan(
   { level, limits, levelIsolate }: SessionGrant,
   effects: Pick<SessionEffects, 'entitlements' | 'outputNames' | 'isolateCapabilities'>,
   language: HostLanguage,
-  { seed, argv }: { readonly seed: string; readonly argv: readonly string[] | null },
+  {
+    seed,
+    argv,
+    packages,
+  }: Pick<IsolateSpec, 'seed'> & {
+    readonly argv: readonly string[] | null;
+    readonly packages: readonly PackageLock[];
+  },
 ): IsolatePlan {
   const { grants } = effects.entitlements;
   const spec: IsolateSpec = {
@@ -75,6 +82,7 @@ export function isolatePlan(
     heapMiB: limits.heapMiBMax,
     platform: platformSpec(grants),
     ...(argv === null ? {} : { argv }),
+    ...(packages.length === 0 ? {} : { packages }),
     liveRandom: grants.get('random')?.constraints['mode'] === 'live',
     outputs: effects.outputNames,
     ...effects.isolateCapabilities,
@@ -83,7 +91,7 @@ export function isolatePlan(
     timersMax: limits.timersMax,
     backgroundCpuMsMax: limits.cellCpuMsMax,
   };
-  return { cordon: { level, language, ...levelIsolate }, spec };
+  return { cordon: { level, language, ...levelIsolate, packages }, spec };
 }
 
 function platformSpec(grants: ReadonlyMap<string, Grant>): PlatformSpec {

@@ -49,7 +49,7 @@ export function makeParts(
   whole: WholeSession,
 ): SessionParts {
   const { sessionId, principal, name, language, argv, events, journal } = setup;
-  const { pool, audit, monotonicMs, nowMs, executed } = powers;
+  const { pool, packages, audit, monotonicMs, nowMs, executed } = powers;
   const { grant, committed } = whole;
   const emit = (event: EventBody): void => events.tell(event);
   const life = new SessionLife(sessionId, language, journal, nowMs);
@@ -63,7 +63,7 @@ export function makeParts(
     rested: () => void keeper.sleep.rest().catch(() => undefined),
   });
   const keeper: IsolateKeeper = new IsolateKeeper({
-    ...{ sessionId, language, argv, pool, audit, life, grant, emit },
+    ...{ sessionId, language, argv, pool, packages, audit, life, grant, emit },
     cells: () => cells,
     effects: () => effects,
     onMessage: whole.onMessage,

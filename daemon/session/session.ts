@@ -12,13 +12,12 @@ import type { ProvidedOffer, Provider } from '../capabilities/provided.ts';
 import type { StoredRaise, StoredSession } from '../durability/journal-records.ts';
 import type { Recorded, SessionJournal } from '../durability/session-journal.ts';
 import { Fault } from '../fault.ts';
-import type { HostPool } from '../hosts/host-pool.ts';
 import type { EventQueue } from '../transport/event-queue.ts';
 import type { Principal } from '../transport/principal.ts';
 import { type AskedExecution, type CellQueue, NOT_STARTED } from './cell-queue.ts';
 import { type Execution, type ExecutionEnd, endOf, notTakenBack } from './execution.ts';
 import { plainError } from './execution-error.ts';
-import type { IsolateKeeper } from './isolate-keeper.ts';
+import type { IsolateKeeper, KeeperPowers } from './isolate-keeper.ts';
 import type { LevelRaises } from './level-raises.ts';
 import type { SessionCalls } from './session-calls.ts';
 import type { SessionCheckpoints } from './session-checkpoints.ts';
@@ -31,8 +30,7 @@ import type { SessionQuestions } from './session-questions.ts';
 import { type SessionSetup, sessionInfo, storedSession } from './session-setup.ts';
 import type { SessionVoice } from './session-voice.ts';
 
-export interface SessionPowers extends EffectsPowers {
-  readonly pool: Pick<HostPool, 'open'>;
+export interface SessionPowers extends EffectsPowers, Pick<KeeperPowers, 'pool' | 'packages'> {
   readonly nowMs: () => number;
   /** Its host broke the protocol while it ran code: the session is to be ended. */
   readonly violated: (session: Session, message: string) => void;
@@ -108,9 +106,9 @@ export class Session {
     this.#cells.restore(recorded, rebuilt);
     if (rebuilt === undefined) return;
     this.#effects.restore(rebuilt.kept);
-    if (rebuilt.torn !== undefined) this.#keeper.refuse(rebuilt.torn);
+    const refused = this.#keeper.refuses(rebuilt);
     // What was left behind goes on by itself; an idle session is made again when it is used.
-    if (rebuilt.unended.length === 0 && (rebuilt.torn !== undefined || rebuilt.pending === 0)) return;
+    if (rebuilt.unended.length === 0 && (refused || rebuilt.pending === 0)) return;
     const { sessionId } = this;
     this.#powers.audit.note('session.recovered', { sessionId, code: null, entries: rebuilt.entries.length });
     this.#keeper.open();
@@ -152,6 +150,7 @@ export class Session {
   /** Fails with TOO_LARGE, BUSY or EXECUTION_CONFLICT; an accepted execution always settles with a result. */
   execute(source: string, asked: AskedExecution = {}): Promise<ExecutionResult> {
     this.#assertOpen();
+    this.#keeper.wake();
     return this.#cells.execute(source, asked);
   }
 

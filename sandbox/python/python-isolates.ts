@@ -4,6 +4,7 @@ import { Isolate } from '../isolate.ts';
 import type { IsolateSpec } from '../protocol.ts';
 import { pythonFiles } from './files.ts';
 import { type ImageAssets, openImage } from './image.ts';
+import { PackageFiles } from './package-files.ts';
 import { pythonPrelude } from './prelude.ts';
 import { makeSnapshot, readSnapshot, snapshotAssets, snapshotName } from './snapshot.ts';
 
@@ -15,30 +16,34 @@ const ENGINE_HEAP_MIB = 64;
 /** On a busy machine an isolate is long in the making, and none is given up for that. */
 const INSTALL_MS = 60_000;
 
-type PythonSpec = Pick<IsolateSpec, 'heapMiB' | 'platform' | 'capabilities'>;
+type PythonSpec = Pick<IsolateSpec, 'heapMiB' | 'platform' | 'capabilities' | 'packages'>;
 
 export class PythonIsolates {
   readonly #snapshot: ReturnType<typeof snapshotAssets>;
   #sharesCode = false;
+  readonly #packages: PackageFiles;
 
-  private constructor(snapshot: Uint8Array) {
+  private constructor(snapshot: Uint8Array, packages: PackageFiles) {
     this.#snapshot = snapshotAssets(snapshot);
+    this.#packages = packages;
   }
 
   /**
    * @param folder where the daemon keeps snapshots; where it has none yet, CPython is started in this process
    * @param heapMiB the most that one isolate may use
    * @param told the name of the snapshot, and whether there was one
+   * @param packages what isolates can be made with
    */
   static async load(
     folder: string | undefined,
     heapMiB: number,
     told: (name: string, found: boolean) => void,
+    packages = new PackageFiles(),
   ): Promise<PythonIsolates> {
     let snapshot = folder === undefined ? undefined : readSnapshot(folder);
     told(snapshotName(), snapshot !== undefined);
     snapshot ??= await makeSnapshot();
-    const isolates = new PythonIsolates(snapshot);
+    const isolates = new PythonIsolates(snapshot, packages);
     // A cell runs on a stack of its own, so that it can be held up; V8 makes it as large as the smaller of these. CPython's own bound of
     // recursion is to be met first: where V8's is, the interpreter ends.
     for (const flag of ['stack-size', 'wasm-stack-switching-stack-size']) setFlagsFromString(`--${flag}=${STACK_KIB}`);
@@ -60,14 +65,19 @@ export class PythonIsolates {
 
   /** An isolate with CPython in it; what is entered next waits until that is done. */
   make(
-    { heapMiB, platform, capabilities }: PythonSpec,
+    { heapMiB, platform, capabilities, packages = [] }: PythonSpec,
     image: ImageAssets | { readonly image: null; readonly imageHead: null } = { image: null, imageHead: null },
   ): Isolate {
     const { wasm, library, lock, runner } = pythonFiles();
     const heapBytesMax = this.#heapBytesMax(heapMiB);
-    const assets = { wasm, library, lock, runner, ...this.#snapshot, made: null, ...image, heapBytesMax };
-    const imageMiB = Math.ceil((image.image?.byteLength ?? 0) / MIB);
-    const isolate = new Isolate(heapMiB + ENGINE_HEAP_MIB + imageMiB, pythonPrelude(), assets);
+    const assets = {
+      ...{ wasm, library, lock, runner, made: null, heapBytesMax },
+      ...this.#snapshot,
+      ...image,
+      ...this.#packages.assetsOf(packages),
+    };
+    const heldBytes = (image.image?.byteLength ?? 0) + this.#packages.bytesOf(packages);
+    const isolate = new Isolate(heapMiB + ENGINE_HEAP_MIB + Math.ceil(heldBytes / MIB), pythonPrelude(), assets);
     void isolate.enter(INSTALL_MS, ['install', 0, '', JSON.stringify({ platform, capabilities })]);
     return isolate;
   }

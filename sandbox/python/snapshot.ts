@@ -29,6 +29,7 @@ export async function makeSnapshot(): Promise<Uint8Array> {
     runner,
     snapshot: null,
     occupied: '[]',
+    packages: '[]',
     made,
     image: null,
     imageHead: null,

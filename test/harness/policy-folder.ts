@@ -1,8 +1,9 @@
 /** The shipped policy as a folder of a test's own, to be edited. */
-import { cpSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { PolicyFile } from '../../policies/parse.ts';
 
 const SHIPPED = fileURLToPath(import.meta.resolve('../../policies/levels'));
 
@@ -38,6 +39,11 @@ export class PolicyFolder {
     writeFileSync(`${file}.new`, text);
     renameSync(`${file}.new`, file);
     return this;
+  }
+
+  /** As clients send them. */
+  get files(): PolicyFile[] {
+    return readdirSync(this.path).map((name) => ({ name, text: readFileSync(join(this.path, name), 'utf8') }));
   }
 
   remove(): void {

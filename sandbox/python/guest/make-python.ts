@@ -1,6 +1,7 @@
 import type { CapabilityCalls } from '../../javascript/guest/capability-calls.ts';
 import type { GuestKernel } from '../../javascript/guest/kernel.ts';
 import type { GuestOutput, SendToHost } from '../../javascript/guest/output.ts';
+import type { GuestFiles, makeInstaller } from './install-packages.ts';
 import type { PythonEnvironment } from './python-environment.ts';
 import type { ImageHead, LoaderParts, makeTakeImage } from './python-image.ts';
 import type { FileSystem, makeSessionFiles, SessionFiles } from './session-files.ts';
@@ -26,6 +27,9 @@ export interface PythonAssets {
   readonly interrupt: SharedArrayBuffer;
   /** The largest that CPython's own heap may become. */
   readonly heapBytesMax: number;
+  /** The packages to install: of each the paths of its files and their sizes, as JSON. What is in them is in `package0` and so on. */
+  readonly packages: string;
+  readonly [bytes: `package${number}`]: SharedArrayBuffer;
 }
 
 /** What of the engine's own CPython needs, captured before the platform takes it away. */
@@ -36,6 +40,7 @@ export type PythonEngine = (environment: Readonly<Record<string, unknown>>) => {
 
 /** Loaded with the rest, each as its own text. */
 export interface PythonModules {
+  readonly makeInstaller: typeof makeInstaller;
   readonly makeTakeImage: typeof makeTakeImage;
   readonly makeSessionFiles: typeof makeSessionFiles;
 }
@@ -45,7 +50,7 @@ interface Pyodide extends LoaderParts {
   pyimport(name: string): RunnerModule;
   setInterruptBuffer(buffer: Uint8Array): void;
   makeMemorySnapshot(): Uint8Array;
-  readonly FS: FileSystem;
+  readonly FS: FileSystem & GuestFiles;
   readonly _api: LoaderParts['_api'] & { readonly config: { _loadSnapshot?: Uint8Array | undefined } };
 }
 
@@ -66,7 +71,7 @@ interface RunnerModule {
   attach(powers: object): void;
   /** The same where its memory has come here from another isolate. */
   resume(powers: object): void;
-  open_session(outputs: string, valueBytesMax: number, seed: string, argvJson: string): void;
+  open_session(outputs: string, valueBytesMax: number, seed: string, argvJson: string, packages: string): void;
   readonly rehearse: RehearsePython;
   readonly enter: EnterPython;
   readonly ask: AskPython;
@@ -137,6 +142,7 @@ export function makePython(
       pyodide = await load(config);
       // The loader keeps it where Python can reach it.
       pyodide._api.config._loadSnapshot = undefined;
+      modules.makeInstaller(assets)(pyodide.FS);
       files = modules.makeSessionFiles(pyodide.FS);
       restoreFiles(files);
       if (assets.snapshot === null) {
@@ -283,10 +289,11 @@ export function makePython(
       open(a: unknown, b: unknown, c: unknown, rest: string[]): string {
         const spec = parse(a as string);
         platform['open']?.(head === null ? a : stringify({ ...spec, resume: head.platform }), b, c, rest);
-        const { outputs, valueBytesMax, seed, argv = [''] } = spec;
+        const { outputs, valueBytesMax, seed, argv = [''], packages = [] } = spec;
         try {
           if (runner === undefined) throw new Error(problem);
-          if (head === null) runner.open_session(outputs.join(','), valueBytesMax, seed, stringify(argv));
+          if (head === null)
+            runner.open_session(outputs.join(','), valueBytesMax, seed, stringify(argv), packages.join(', '));
           grant(a, b);
         } catch (error) {
           fail(error);

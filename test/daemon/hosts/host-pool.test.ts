@@ -6,6 +6,7 @@ import test from 'ava';
 import { HostPool, type IsolateLoss } from '../../../daemon/hosts/host-pool.ts';
 import { startHost } from '../../../daemon/hosts/host-process.ts';
 import { Watchdog } from '../../../daemon/hosts/watchdog.ts';
+import type { PackageLock } from '../../../sandbox/protocol.ts';
 import { isAlive, until } from '../../harness/processes.ts';
 import { PLATFORM, SPEC } from '../../sandbox/_hosted.ts';
 
@@ -20,8 +21,10 @@ class Owner {
   readonly told = new Promise<void>((resolve) => {
     this.#tell = resolve;
   });
-  onMessage(message: { kind: string }): void {
+  readonly written: string[] = [];
+  onMessage(message: { kind: string; text?: unknown }): void {
     this.heard.push(message.kind);
+    if (typeof message.text === 'string') this.written.push(message.text);
     this.#tell();
   }
   onLost(loss: IsolateLoss): void {
@@ -39,13 +42,14 @@ function makePool(t: { teardown(cleanup: () => void): void }, started = [startHo
     { hostStarted: () => undefined, hostEnded: (_pid, _cordon, { killedFor }) => ended.push(killedFor) },
     () => performance.now(),
     started,
+    ({ sha256 }) => ({ files: new Map([[`${sha256}.py`, Buffer.alloc(sha256.length)]]) }),
   );
   t.teardown(() => pool.close());
-  const open = (level: string, quarantined = false) => {
+  const open = (level: string, quarantined = false, packages: readonly PackageLock[] = [], given = packages) => {
     const owner = new Owner();
-    const cordon = { level, language: 'javascript', heapMiB: 64, platform: PLATFORM, capabilities: [] } as const;
+    const shape = { language: 'javascript', heapMiB: 64, platform: PLATFORM, capabilities: [] } as const;
     const before = new Map(pool.hosts.map((host) => [host.pid, host.isolates]));
-    const link = pool.open(cordon, SPEC, quarantined, owner);
+    const link = pool.open({ ...shape, level, packages }, { ...SPEC, packages: given }, quarantined, owner);
     const pid = pool.hosts.find((host) => host.isolates > (before.get(host.pid) ?? 0))?.pid ?? 0;
     const run = (source: string) => {
       owner.executing = true;
@@ -62,6 +66,28 @@ test('sessions of one cordon share hosts and sessions of two never do', (t) => {
   t.is(new Set(first).size, 1);
   t.false(first.includes(open('sandbox').pid), 'a host that holds a few is spread');
   t.false(first.includes(open('restricted').pid));
+});
+
+const packageOf = (sha256: string): PackageLock => ({ name: sha256, version: '1.0', sha256 });
+
+test('sessions of a cordon whose level has other packages by now share no host with those before', (t) => {
+  const { open } = makePool(t);
+  const [older, newer] = [[packageOf('one')], [packageOf('one'), packageOf('two')]];
+  const { pid } = open('sandbox', false, older);
+  t.is(open('sandbox', false, older).pid, pid);
+  const other = open('sandbox', false, newer);
+  t.not(other.pid, pid);
+  t.is(open('sandbox', false, newer, older).pid, other.pid, 'one that is made again with what it began with');
+  t.false([pid, other.pid].includes(open('sandbox').pid));
+});
+
+test('a host is sent each package once, before the first isolate that has it', async (t) => {
+  const { open } = makePool(t);
+  const first = open('sandbox', false, [packageOf('one')]);
+  open('sandbox', false, [packageOf('one')], [packageOf('two'), packageOf('one')]);
+  first.run('packages');
+  await first.owner.told;
+  t.deepEqual(first.owner.written, ['host.package one, host.join, isolate.open, host.package two, isolate.open']);
 });
 
 test('a quarantined session is alone in its host, which ends with it', async (t) => {

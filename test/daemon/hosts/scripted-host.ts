@@ -2,15 +2,24 @@
 import { Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 
-type Message = { readonly kind: string; readonly isolate?: string; readonly id?: number; readonly source?: string };
+type Message = {
+  readonly kind: string;
+  readonly sha256?: string;
+  readonly isolate?: string;
+  readonly id?: number;
+  readonly source?: string;
+};
 
 const channel = new Socket({ fd: 3, readable: true, writable: true });
+const told: string[] = [];
 const say = (message: object): void => void channel.write(`${JSON.stringify([message])}\n`);
 
 createInterface({ input: channel }).on('line', (line) => {
-  for (const { kind, isolate, id, source = '' } of JSON.parse(line) as Message[]) {
+  for (const { kind, isolate, id, sha256, source = '' } of JSON.parse(line) as Message[]) {
     if (kind === 'host.ping') say({ kind: 'host.pong', id });
+    if (kind !== 'cell.run' && kind !== 'host.ping') told.push(sha256 === undefined ? kind : `${kind} ${sha256}`);
     if (kind !== 'cell.run') continue;
+    if (source === 'packages') say({ kind: 'output', isolate, cell: 1, stream: 'stdout', text: told.join(', ') });
     if (source === 'hello') say({ kind: 'output', isolate, cell: 1, stream: 'stdout', text: 'hello' });
     else if (source === 'nonsense') say({ kind: 'nonsense' });
     else if (source === 'no batch') channel.write('"text"\n');

@@ -17,6 +17,7 @@ import { type Durability, openDurability } from '../../../daemon/durability/dura
 import { SessionStore } from '../../../daemon/durability/session-store.ts';
 import { Fault } from '../../../daemon/fault.ts';
 import { Inbox } from '../../../daemon/hitl/inbox.ts';
+import { Packages } from '../../../daemon/packages/packages.ts';
 import { SessionOwners } from '../../../daemon/session/session-owners.ts';
 import { SessionRegistry } from '../../../daemon/session/session-registry.ts';
 import { type Principal, principalOf } from '../../../daemon/transport/principal.ts';
@@ -197,6 +198,7 @@ export class DoomedDaemon {
     const store = new SessionStore(durability.store);
     this.registry = new SessionRegistry({
       pool: this.#hosts,
+      packages: new Packages(),
       gate: new Gate(policy, () => 'hash', audit),
       audit,
       registry: new CapabilityRegistry(makeEffects(lab.engines, systemClock), customEffects(this)),

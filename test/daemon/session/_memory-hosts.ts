@@ -4,12 +4,12 @@
  */
 import { randomBytes } from 'node:crypto';
 import { parseHostLine } from '../../../daemon/hosts/host-messages.ts';
-import type { Cordon, HostPool, IsolateLink, IsolateMessage, IsolateOwner } from '../../../daemon/hosts/host-pool.ts';
+import type { Cordon, IsolateLink, IsolateMessage, IsolateOwner, Reopening } from '../../../daemon/hosts/host-pool.ts';
 import { SandboxHost } from '../../../sandbox/host.ts';
 import type { FromHost, IsolateSpec, ToHost } from '../../../sandbox/protocol.ts';
 
 type Receiver = (message: IsolateMessage) => void;
-type Again = Parameters<HostPool['open']>[4];
+type Again = Reopening | undefined;
 
 /** The process that all hosts of a test file stand for. */
 class SharedHost {

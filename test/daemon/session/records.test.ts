@@ -147,7 +147,7 @@ test('an isolate is planned with what was granted and nothing else', (t) => {
       outputNames: ['print'],
       isolateCapabilities: { capabilities: [], patient: [], docs: [] },
     };
-    return isolatePlan(grant, effects, 'javascript', { seed: '00', argv: null });
+    return isolatePlan(grant, effects, 'javascript', { seed: '00', argv: null, packages: [] });
   };
   t.like(plan('sandbox').spec, { capabilities: [], outputs: ['print'], liveRandom: false });
   t.like(plan('sandbox').spec.platform, {

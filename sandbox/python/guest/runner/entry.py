@@ -29,7 +29,7 @@ def on_interrupt(number, frame):
     """Ends what the user's code is doing. In our own code there is nothing to end, and nothing may be torn apart."""
     while frame is not None:
         file = frame.f_code.co_filename
-        if not is_own_file(file) and not file.startswith(("/lib/python", "<frozen ")):
+        if not is_own_file(file) and not file.startswith(("/lib/python314.zip/", "<frozen ")):
             raise KeyboardInterrupt
         frame = frame.f_back
 
@@ -69,7 +69,7 @@ def resume(powers):
     sys.excepthook = kept["excepthook"]
 
 
-def open_session(outputs, bytes_max, seed, argv):
+def open_session(outputs, bytes_max, seed, argv, packages):
     session.value_bytes_max = bytes_max
     granted = "print" in outputs
     sys.stdout = sys.__stdout__ = Stream("stdout") if granted else Nothing()
@@ -85,7 +85,7 @@ def open_session(outputs, bytes_max, seed, argv):
     signal.signal(signal.SIGINT, on_interrupt)
     sleeping.install()
     asyncio.run = run_main
-    begin(outputs)
+    begin(outputs, packages)
     # There is no C library behind it; what it could do is to break the interpreter it runs in.
     sys.modules["_ctypes"] = None
     # Imported anew by whoever wants it, which is how `detach` knows.

@@ -29,6 +29,8 @@ LINES_MAX = 2000
 granted = {}
 refused = set()
 docs = {}
+# As people read them: what can be imported besides the standard library.
+installed = ""
 
 
 def grant(given_json, docs_json):
@@ -60,8 +62,10 @@ def give(name):
     granted[name] = functions
 
 
-def begin(outputs):
+def begin(outputs, packages):
     """What does not depend on a person's decision: the outputs that the session writes to its own stream."""
+    global installed
+    installed = packages
     builtins.input = no_input
     builtins.help = help if "print" in outputs else no_help
     for name, function in OUTPUTS.items():
@@ -102,6 +106,8 @@ def overview():
         if name in session.granted:
             summary = docs[name]["summary"] if name in docs else ""
             lines.append(f"  {name:<{width}}  {summary}".rstrip())
+    if installed:
+        lines.append(f"  Packages: {installed}")
     return "\n".join([*lines, "  help(x): tells what is known about x, a value or a name.", ""])
 
 
