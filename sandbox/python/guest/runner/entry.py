@@ -2,9 +2,11 @@
 
 import asyncio
 import builtins
+import functools
 import importlib
 import io
 import json
+import os
 import random
 import signal
 import sys
@@ -20,6 +22,8 @@ from _pyrepl3.questions import answer
 from _pyrepl3.state import is_own_file, session
 from _pyrepl3.streams import Nothing, Stream
 
+# The exit status of a process that SIGABRT has ended, as a shell gives it.
+ABORTED = 134
 # The way in, for an isolate that goes on from the memory of another.
 own_modules = {name: sys.modules[name] for name in ("_pyrepl3", __name__)}
 kept = {}
@@ -85,6 +89,8 @@ def open_session(outputs, bytes_max, seed, argv, packages):
     signal.signal(signal.SIGINT, on_interrupt)
     sleeping.install()
     asyncio.run = run_main
+    os._exit = exit_now
+    os.abort = functools.partial(exit_now, ABORTED)
     begin(outputs, packages)
     # There is no C library behind it; what it could do is to break the interpreter it runs in.
     sys.modules["_ctypes"] = None
@@ -94,6 +100,11 @@ def open_session(outputs, bytes_max, seed, argv, packages):
     del sys.path[0]
     for name in [name for name in sys.modules if name.startswith("_pyrepl3")]:
         del sys.modules[name]
+
+
+def exit_now(status):
+    """os._exit: there is no process to end but the session, which goes on."""
+    raise SystemExit(status)
 
 
 def run_main(main, *, debug=None, loop_factory=None):
