@@ -75,6 +75,7 @@ const cells: [cells: string[], value: unknown][] = [
   [['def r(): return r()', 'r()'], 'RecursionError: maximum recursion depth exceeded'],
   [['w = 1', 'w = 2\nreturn', 'w'], 1],
   [['from __future__ import annotations', 'def f(a: nowhere): pass\nf.__annotations__["a"]'], 'nowhere'],
+  [['import time\ntime.sleep([])'], "TypeError: 'list' object cannot be interpreted as an integer or float"],
   [['x = [0] * 10**9'], 'MemoryError: '],
   [['l = []\nwhile True: l.append(bytearray(2**20))', 'del l', '6 * 7'], 42],
   [['class A:\n  def __repr__(self): return 1 / 0\nA()'], 'ZeroDivisionError: division by zero'],

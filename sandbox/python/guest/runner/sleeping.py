@@ -31,8 +31,12 @@ async def wait_long(seconds):
 
 @functools.wraps(time.sleep)
 def sleep_for(seconds, /):
-    if not hasattr(type(seconds), "__float__"):
-        seconds = operator.index(seconds)
+    if not isinstance(seconds, float):
+        try:
+            seconds = operator.index(seconds)
+        except TypeError:
+            kind = type(seconds).__name__
+            raise TypeError(f"{kind!r} object cannot be interpreted as an integer or float") from None
     if seconds < 0:
         raise ValueError("sleep length must be non-negative")
     if is_long(seconds) and finish(wait_long(seconds)):
@@ -43,7 +47,8 @@ def sleep_for(seconds, /):
 
 @functools.wraps(plain_sleep)
 async def sleep(delay, result=None):
-    if is_long(delay) and await wait_long(delay):
+    # A call is answered in the session's loop, and in no other.
+    if is_long(delay) and asyncio.get_running_loop() is session.loop and await wait_long(delay):
         return result
     return await plain_sleep(delay, result)
 
