@@ -19,7 +19,7 @@ export function rebuild(records: readonly JournalRecord[], hasImage: (number: nu
 
 /** How far a life had come: everything after it can be taken back. */
 interface Place {
-  /** Records that had been read. */
+  /** Records that had been read, of the journal and of lives. */
   readonly at: number;
   readonly entries: number;
   readonly calls: number;
@@ -163,6 +163,7 @@ class Reader {
   }
 
   #live(lived: LifeRecord): void {
+    this.#at += 1;
     if (lived.op === 'reads') this.#reads.push({ text: lived.reads, entry: lived.entry });
     else if (lived.op === 'torn') this.#tear(lived.why);
     else this.#enter(lived);
