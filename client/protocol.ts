@@ -179,6 +179,8 @@ export interface ExecutionError {
   /** What the program asked to end with, by an uncaught `SystemExit` of a whole number. */
   readonly exitStatus?: number;
   readonly cause?: ExecutionError;
+  /** The cause was being handled when this happened, and is not what this was raised from (Python). */
+  readonly whileHandling?: boolean;
   readonly errors?: readonly ExecutionError[];
   /** Facts a program may act on, such as `{capability: 'input', lowestLevel: 'restricted'}`. */
   readonly details?: Readonly<Record<string, unknown>>;

@@ -216,6 +216,8 @@ export interface GuestErrorReport {
   /** The capability of an error that a capability's rejection carried, or the undefined name of an uncaught ReferenceError. */
   readonly capability?: string;
   readonly cause?: GuestErrorReport;
+  /** The cause was being handled when this happened, and is not what this was raised from. */
+  readonly whileHandling?: boolean;
   readonly errors?: readonly GuestErrorReport[];
 }
 

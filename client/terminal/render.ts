@@ -6,6 +6,8 @@ import { pythonRepr } from './python-repr.ts';
 const CAUSES_MAX = 5;
 /** Python puts the innermost frame last, with its line. */
 const PYTHON_STACK = /^ {2}File "/;
+const WHILE_HANDLING = 'During handling of the above exception, another exception occurred:';
+const RAISED_FROM = 'The above exception was the direct cause of the following exception:';
 
 /**
  * A value as a shell user wants it: a string as it is, other JSON compact, or indented where `pretty`; previews as their
@@ -32,23 +34,29 @@ export function renderForRepl(
   return options.colours && isUndefined(value) ? styleText('gray', value.text, { validateStream: false }) : value.text;
 }
 
-/** Name and message, then the guest's stack, then the line at fault, then what caused it. */
+/** Name and message, then the guest's stack, then the line at fault, then what caused it; of Python, the other way round. */
 export function renderError(error: ExecutionError): string {
+  if (PYTHON_STACK.test(error.stack)) return pythonTraceback(error, 1).join('\n');
   const lines: string[] = [];
   let current: ExecutionError | undefined = error;
   for (let depth = 0; current && depth < CAUSES_MAX; depth++) {
-    if (PYTHON_STACK.test(current.stack)) {
-      const caused = depth === 0 ? '' : 'caused by: ';
-      lines.push(`${caused}Traceback (most recent call last):`, ...current.stack.split('\n'), headOf(current));
-      current = current.cause;
-      continue;
-    }
     lines.push(`${depth === 0 ? '' : 'caused by: '}${headOf(current)}`);
     for (const frame of current.stack.split('\n')) if (frame.trim() !== '') lines.push(`    ${frame.trim()}`);
     if (current.frame !== undefined && current.frame !== '') lines.push(current.frame);
     current = current.cause;
   }
   return lines.join('\n');
+}
+
+/** As Python prints it: what came first stands first. */
+function pythonTraceback(error: ExecutionError, depth: number): string[] {
+  const { cause, stack, code, whileHandling } = error;
+  const before =
+    cause === undefined || depth >= CAUSES_MAX
+      ? []
+      : [...pythonTraceback(cause, depth + 1), '', whileHandling ? WHILE_HANDLING : RAISED_FROM, ''];
+  const head = stack === '' || code === 'SYNTAX_ERROR' ? [] : ['Traceback (most recent call last):'];
+  return [...before, ...head, ...(stack === '' ? [] : stack.split('\n')), headOf(error)];
 }
 
 /** What the guest did needs no code beside its name; what was done to it does. */

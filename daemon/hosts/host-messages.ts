@@ -152,6 +152,7 @@ function isErrorReport(value: unknown, depth: number): boolean {
     optional(value['exitStatus'], Number.isSafeInteger) &&
     optional(value['capability'], (text) => isText(text, 1024)) &&
     optional(value['cause'], (cause) => isErrorReport(cause, depth + 1)) &&
+    optional(value['whileHandling'], (flag) => typeof flag === 'boolean') &&
     optional(
       value['errors'],
       (errors) => Array.isArray(errors) && errors.length <= 10 && errors.every((e) => isErrorReport(e, depth + 1)),

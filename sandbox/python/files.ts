@@ -41,7 +41,7 @@ const RUNNER_PARTS = [
 ];
 
 /** What the runner has of these, and of the builtins, is its own: a session may redefine what it finds in the modules. */
-const COPIED_MODULES = ['ast', 'codeop', 'inspect', 'json', 'keyword', 'math', 'traceback'];
+const COPIED_MODULES = ['ast', 'codeop', 'inspect', 'itertools', 'json', 'keyword', 'math', 'traceback'];
 
 /**
  * The loader copies a snapshot without growing the heap first, which fails where the snapshot is larger, and byte by byte, zeros

@@ -34,6 +34,7 @@ function readError(error: Loose, depth: number): GuestErrorReport {
     ...(Number.isSafeInteger(exitStatus) ? { exitStatus: exitStatus as number } : {}),
     ...(capability === undefined ? {} : { capability }),
     ...(cause === undefined ? {} : { cause }),
+    ...(cause !== undefined && error['whileHandling'] === true ? { whileHandling: true } : {}),
     ...(errors.length === 0 ? {} : { errors }),
   };
 }

@@ -32,6 +32,7 @@ export const CAUSES: readonly Cause[] = [
       test_generators: /test_(exhausted_generator_frame_cycle|close_clears_frame)$/,
       test_int: /test_pylong_int_divmod_crash$/,
       test_itertools: /test_grouper_reentrant_eq_does_not_crash$/,
+      test_listcomps: /^loading the module$/,
       test_json: /test_(truncated_input|current_indent_level|ascii_non_printable_decode)$/,
       test_ordered_dict: /test_issue148660_\w+$/,
       test_re: /test_locale_ignorecase_negated_set$/,

@@ -19,6 +19,8 @@ export interface Interpreter {
 
 const DRIVER = readFileSync(new URL('./driver.py', import.meta.url), 'utf8');
 const PIECE = 512 * 1024;
+/** In place of the tests of a module that could not be loaded. */
+const LOADING = 'loading the module';
 
 export class ModuleRun {
   readonly #open: () => Promise<Interpreter>;
@@ -40,7 +42,13 @@ export class ModuleRun {
 
   /** @param endsAll whether the test is one that ends its interpreter, so that it gets one of its own */
   async run(endsAll: (id: string) => boolean): Promise<readonly TestEnd[]> {
-    const ids = JSON.parse(String(await this.#ask('json.dumps([test.id() for test in driver.tests])'))) as string[];
+    let ids: string[];
+    try {
+      ids = JSON.parse(String(await this.#ask('json.dumps([test.id() for test in driver.tests])'))) as string[];
+    } catch (error) {
+      await this.#close();
+      return [{ id: LOADING, end: 'failed', reason: (error as Error).message }];
+    }
     const isAlone = (index: number): boolean => endsAll(this.#short(ids[index] ?? ''));
     const together = ids.map((_, index) => index).filter((index) => !isAlone(index));
     const ends = await this.#runTests(together);

@@ -98,6 +98,14 @@ test.serial('a session with packages is made again with the same ones, and not a
   await session.crash();
   t.deepEqual(jsonOf(await session.run('import sys\n[*before, "shapes" in sys.modules]')), [...(before as []), true]);
 
+  // From an image, which has in it what the package came to and not its files.
+  await session.run('total = sum(i * i for i in range(3_000_000))');
+  const { sessionId } = session;
+  t.true((await session.client.call('session.hibernate', { sessionId })).hibernated);
+  const words = 'import importlib.resources as resources\nresources.files("shapes").joinpath("words.txt").read_text()';
+  t.is(jsonOf(await session.run(words)), 'of data');
+  t.deepEqual(jsonOf(await session.run('before')), before);
+
   const later = wheels.add(BASE_OF_LATER);
   await session.crash();
   const lost = await session.run('before');
@@ -107,7 +115,6 @@ test.serial('a session with packages is made again with the same ones, and not a
     `The daemon was restarted, and the session cannot be made again: it began with the package base 2.0, whose wheel is another one now (sha256 ${base} then, ${later} now). Its variables are gone; the next cell runs in a fresh session.`,
   );
   t.is(errorOf(await session.run('import shapes\nshapes.fail()')), "RUNTIME_ERROR KeyError: 'of another package'");
-  const { sessionId } = session;
   t.deepEqual(await recorded(session), [
     { sessionId, packages: [`shapes-of-tests==1.2 sha256:${shapes}`, `base==2.0 sha256:${base}`] },
     { sessionId, packages: [`shapes-of-tests==1.2 sha256:${shapes}`, `base==2.0 sha256:${later}`] },

@@ -90,6 +90,11 @@ test('an error of Python has its traceback above it', (t) => {
       frame: 'x',
       cause,
     }),
-    `Traceback (most recent call last):\n${stack}\nZeroDivisionError: division by zero\ncaused by: KeyError: 1`,
+    `KeyError: 1\n\nThe above exception was the direct cause of the following exception:\n\nTraceback (most recent call last):\n${stack}\nZeroDivisionError: division by zero`,
+  );
+  const line = '  File "cell:1", line 1\n    1 +\n       ^';
+  t.is(
+    renderError({ code: 'SYNTAX_ERROR', name: 'SyntaxError', message: 'invalid syntax', stack: line, frame: 'x' }),
+    `${line}\nSyntaxError: invalid syntax`,
   );
 });

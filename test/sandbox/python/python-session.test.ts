@@ -119,17 +119,30 @@ test.serial('an error has the lines of the cells that led to it, and none of our
   t.is(frame, '  return 1 / n\n         ^');
 });
 
-test.serial('a syntax error has its line and no stack', async (t) => {
+test.serial('a syntax error has its line, and is told as Python tells it', async (t) => {
   host.open('syntax');
-  const outcome = await host.outcome('syntax', 'x = 1\nif x\n  y');
+  const { cell, outcome } = await host.run('syntax', 'x = 1\nif x\n  y');
   t.is(outcome.status, 'error');
   if (outcome.status !== 'error') return;
   t.is(outcome.error.code, 'SYNTAX_ERROR');
   t.is(outcome.error.name, 'SyntaxError');
   t.is(outcome.error.message, "expected ':'");
-  t.is(outcome.error.stack, '');
+  t.is(outcome.error.stack, `  File "cell:${cell}", line 2\n    if x\n        ^`);
   t.is(outcome.error.line, 2);
   t.is(outcome.error.frame, 'if x\n    ^');
+});
+
+test.serial('an error says what it was raised from, or what was being handled', async (t) => {
+  host.open('chains');
+  const chainOf = async (source: string): Promise<unknown> => {
+    const outcome = await host.outcome('chains', `try:\n  1 / 0\nexcept Exception as e:\n  ${source}`);
+    if (outcome.status !== 'error') return outcome;
+    const { name, cause, whileHandling } = outcome.error;
+    return [name, cause?.name, whileHandling];
+  };
+  t.deepEqual(await chainOf('raise ValueError() from e'), ['ValueError', 'ZeroDivisionError', undefined]);
+  t.deepEqual(await chainOf('raise ValueError()'), ['ValueError', 'ZeroDivisionError', true]);
+  t.deepEqual(await chainOf('raise ValueError() from None'), ['ValueError', undefined, undefined]);
 });
 
 test.serial('what is printed comes as it is printed, to its stream, and is cut at the limit', async (t) => {

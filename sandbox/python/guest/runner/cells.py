@@ -15,9 +15,20 @@ SOURCES_KEPT = 200
 FEATURES = [getattr(__future__, name) for name in __future__.all_feature_names]
 
 
+def may_be_expression(source):
+    """Whether it is worth trying: what is one expression needs no tree, which takes longer to make than all the rest."""
+    return "\n" not in source and "=" not in source and not source[:1].isspace()
+
+
 def compile_cell(source, filename):
     """The cell in two parts, so that the value of its last expression can be had; None for a part it has not."""
     flags = session.future_flags | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    if may_be_expression(source):
+        try:
+            return None, compile(source, filename, "eval", flags, dont_inherit=True)
+        except SyntaxError:
+            # It is told below, as of a cell.
+            pass
     tree = compile(source, filename, "exec", flags | ast.PyCF_ONLY_AST, dont_inherit=True)
     last = None
     if tree.body and isinstance(tree.body[-1], ast.Expr):

@@ -1,5 +1,6 @@
 """What leaves the isolate of values and errors: text, which the host checks again."""
 
+import itertools
 import json
 import math
 import traceback
@@ -12,6 +13,7 @@ MESSAGE_MAX = 8_192
 FRAMES_MAX = 50
 DEPTH_MAX = 200
 SAFE_INTEGER = 2**53 - 1
+encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def is_json(value, depth=0, seen=()):
@@ -42,7 +44,7 @@ def type_name(value):
 
 def describe_value(value):
     if is_json(value):
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        text = encode(value)
         if len(text) <= session.value_bytes_max and len(text.encode("utf-8", "replace")) <= session.value_bytes_max:
             return json.dumps({"status": "value", "json": text, **as_written(value, text)})
     return json.dumps({"status": "preview", "type": type_name(value), "text": short(repr(value))})
@@ -103,6 +105,18 @@ def message_of(error):
     return str(error)
 
 
+def syntax_lines(error):
+    """Where the text that could not be compiled is wrong, as Python writes it below the frames."""
+    if not isinstance(error, SyntaxError):
+        return []
+    try:
+        told = traceback.TracebackException(type(error), error, None).format_exception_only()
+        return list(itertools.takewhile(lambda line: line.startswith("  "), told))
+    except Exception:
+        # Its fields may be anything.
+        return []
+
+
 def describe_error(error, depth=0, code="RUNTIME_ERROR"):
     report = {"code": code, "name": type_name(error)}
     try:
@@ -110,7 +124,8 @@ def describe_error(error, depth=0, code="RUNTIME_ERROR"):
     except Exception:
         report["message"] = "<exception str() failed>"
     frames = user_frames(error)
-    report["stack"] = short("".join(traceback.StackSummary.from_list(frames).format()).rstrip("\n"))
+    lines = [*traceback.StackSummary.from_list(frames).format(), *syntax_lines(error)]
+    report["stack"] = short("".join(lines).rstrip("\n"))
     if isinstance(error, SyntaxError) and isinstance(error.filename, str) and cell_of(error.filename):
         place = (error.lineno, error.offset, error.text)
     else:
@@ -134,6 +149,8 @@ def describe_error(error, depth=0, code="RUNTIME_ERROR"):
         cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
         if cause is not None:
             report["cause"] = describe_error(cause, depth + 1)
+            if error.__cause__ is None:
+                report["whileHandling"] = True
         if isinstance(error, BaseExceptionGroup):
             report["errors"] = [describe_error(one, depth + 1) for one in error.exceptions[:10]]
     return report
