@@ -1,5 +1,6 @@
 /** What of a session in a host depends on its language. */
 import type { EntryEnd } from './isolate.ts';
+import type { ImageParts } from './javascript/image-parts.ts';
 import type { Preparation } from './javascript/prepare.ts';
 import type { CellSource } from './javascript/stack.ts';
 import type { CellOutcome } from './protocol.ts';
@@ -7,8 +8,8 @@ import type { CellOutcome } from './protocol.ts';
 /** An image, in base64, or why there is none. */
 export type TakenImage = { readonly image: string } | { readonly refused: string };
 
-/** Enters the isolate to say what its state is. `parts`: the bytes that it has sent meanwhile, a character each. */
-export type TakeImage = () => Promise<{ readonly end: EntryEnd; readonly parts: readonly string[] }>;
+/** Enters the isolate to say what its state is. */
+export type TakeImage = () => Promise<{ readonly end: EntryEnd; readonly image: ImageParts }>;
 
 export interface SessionLanguage {
   /** How long an entry of the engine's own may take. */

@@ -15,6 +15,7 @@ import { BackgroundWork } from './background-work.ts';
 import { guestOpening } from './guest-opening.ts';
 import { HeapReading } from './heap-reading.ts';
 import { computeForGuest, STACK_LENGTH_MAX } from './host-computation.ts';
+import { ImageParts } from './image-parts.ts';
 import { OpenCalls } from './open-calls.ts';
 import { replay } from './replay.ts';
 import { SessionCells } from './session-cells.ts';
@@ -46,7 +47,7 @@ export class JavaScriptSession implements HostSession {
   #turn = Promise.withResolvers<void>();
   #disposed = false;
   /** What has come of the image that is being taken. */
-  #imageParts: string[] | undefined;
+  #image: ImageParts | undefined;
   readonly #opened: Promise<void>;
   #isOpen = false;
   /** What is to be done again of a lost isolate's life, one piece after another. */
@@ -226,7 +227,7 @@ export class JavaScriptSession implements HostSession {
       this.#send({ kind: 'capabilities.refused', names: a.split(',') });
     else if (kind === 'timer' && typeof a === 'number' && typeof b === 'number')
       this.#timers.start(a, b, c === 1, { nowMs: this.#entries.nowMs, origin: originOf(d) });
-    else if (kind === 'image' && typeof a === 'string') this.#imageParts?.push(a);
+    else if (kind === 'image' && typeof a === 'string') this.#image?.take(a);
     else if (kind === 'untimer' && typeof a === 'number') this.#timers.stop(a);
     else if (kind === 'fatal' && typeof a === 'string') this.#lose('memory', fatalMessage(a));
     else if (kind === 'reads' && typeof a === 'string' && typeof b === 'number')
@@ -303,11 +304,11 @@ export class JavaScriptSession implements HostSession {
   }
 
   async #enterForImage(): ReturnType<TakeImage> {
-    const parts: string[] = [];
-    this.#imageParts = parts;
+    const image = new ImageParts();
+    this.#image = image;
     const end = await this.#enter(this.#language.engineEntryMs, ['image']);
-    this.#imageParts = undefined;
-    return { end, parts };
+    this.#image = undefined;
+    return { end, image };
   }
 
   // --- a lost isolate made again -------------------------------------------------------------------------------------

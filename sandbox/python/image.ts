@@ -23,10 +23,10 @@ export interface ImageAssets {
 
 /** Takes the image of an isolate in which nothing runs. */
 export async function takeImage(take: TakeImage): Promise<TakenImage> {
-  const { end, parts } = await take();
+  const { end, image } = await take();
   const taken = readTaken(end);
   if ('refused' in taken) return taken;
-  const [head, changed] = [Buffer.from(taken.head), Buffer.from(parts.join(''), 'latin1')];
+  const [head, changed] = [Buffer.from(taken.head), image.bytes];
   if (head.length > HEAD_BYTES_MAX) return { refused: 'it holds too many files' };
   if (changed.length !== taken.length) return TOO_MUCH;
   const headLength = Buffer.alloc(4);
@@ -34,8 +34,8 @@ export async function takeImage(take: TakeImage): Promise<TakenImage> {
   const packed = zstdCompressSync(Buffer.concat([headLength, head, changed]), {
     params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_checksumFlag]: 1 },
   });
-  const image = Buffer.concat([Buffer.from(`${snapshotName()}\n`), packed]);
-  return image.length > IMAGE_BYTES_MAX ? TOO_MUCH : { image: image.toString('base64') };
+  const whole = Buffer.concat([Buffer.from(`${snapshotName()}\n`), packed]);
+  return whole.length > IMAGE_BYTES_MAX ? TOO_MUCH : { image: whole.toString('base64') };
 }
 
 /** Undefined where it is of another version, or no image. */

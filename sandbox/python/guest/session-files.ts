@@ -17,6 +17,7 @@ export interface FileSystem {
   isDir(mode: number): boolean;
   isFile(mode: number): boolean;
   isLink(mode: number): boolean;
+  /** Of a link, its own node. */
   lookupPath(path: string): { readonly node: FileNode };
   cwd(): string;
   chdir(path: string): void;
@@ -124,7 +125,7 @@ export function makeSessionFiles(fs: FileSystem): SessionFiles {
       }
       // Last of all, because to put something into a folder changes its times.
       for (const [path, mode, [atime = 0, mtime = 0, ctime = 0]] of nodes)
-        if (!fs.isLink(mode)) Object.assign(fs.lookupPath(path).node, { mode, atime, mtime, ctime });
+        Object.assign(fs.lookupPath(path).node, { mode, atime, mtime, ctime });
       fs.chdir(cwd);
     },
   };

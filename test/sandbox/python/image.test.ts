@@ -30,14 +30,14 @@ const PROGRAM = [
   'import asyncio, os, random, sys, time, uuid\nclass Point:\n  def __init__(self, x): self.x = x\np = Point(3); p.x',
   'def counter():\n  n = 0\n  def inc():\n    nonlocal n\n    n += 1\n    return n\n  return inc\ninc = counter(); inc()',
   'squares = (i * i for i in range(10)); [next(squares), next(squares)]',
-  'os.mkdir("/tmp/d"); os.chdir("/tmp/d")\nwith open("bytes", "wb") as f: f.write(b"x" * 5000)\nopen("../text", "w").write("text"); os.symlink("/tmp/text", "link"); os.utime("bytes", (1, 2))',
+  'os.mkdir("/tmp/d"); os.chdir("/tmp/d")\nwith open("bytes", "wb") as f: f.write(b"x" * 5000)\nopen("../text", "w").write("text"); os.symlink("/tmp/text", "link"); os.utime("bytes", (1, 2)); times = [os.lstat(name).st_mtime for name in (".", "link")]',
   'event = asyncio.Event()\nasync def wait():\n  await event.wait()\n  return 5\ntask = asyncio.create_task(wait()); 0',
   'sys.path.append("/tmp/d"); big = list(range(50_000)); random.seed(7); drawn = random.random(); 41',
   'await asyncio.sleep(0.002); print("said"); 42',
 ];
 const AFTER = [
   '[_, __, p.x, inc(), next(squares), sum(big), drawn]',
-  '[os.getcwd(), sorted(os.listdir("/tmp")), open("bytes", "rb").read()[-3:].hex(), open("link").read(), os.stat("bytes").st_mtime]',
+  '[os.getcwd(), sorted(os.listdir("/tmp")), open("bytes", "rb").read()[-3:].hex(), open("link").read(), os.stat("bytes").st_mtime, times == [os.lstat(name).st_mtime for name in (".", "link")]]',
   'event.set(); [await task, sys.path, sys.excepthook.__name__]',
   'await asyncio.gather(asyncio.sleep(0.002), asyncio.sleep(0.004)); [random.random(), os.urandom(4).hex(), str(uuid.uuid4()), time.monotonic()]',
   'print("more"); 1 / 0',
@@ -75,6 +75,7 @@ for (const liveClock of [false, true])
     t.deepEqual(values?.outcome.status === 'value' && JSON.parse(values.outcome.json).slice(0, 5), [42, 41, 3, 2, 4]);
     const moment = 'import time; started = time.time(); [time.time() >= started, started > 1e9]';
     t.deepEqual(await host.value(three, moment), [true, true]);
+    t.true(await host.value(three, 'times == [os.lstat(name).st_mtime for name in (".", "link")]'));
     t.is((await imageOf(three)).refused, '');
   });
 
