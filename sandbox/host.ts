@@ -233,18 +233,9 @@ export class SandboxHost {
     this.#refilling = true;
     setTimeout(() => {
       this.#refilling = false;
-      const spare = this.#make(cordon);
-      this.#spares.push(spare);
-      if (this.#python !== undefined) this.#shareCode(this.#python, spare);
+      this.#spares.push(this.#make(cordon));
       this.#refill();
     }, LANGUAGES[cordon.language].refillMs);
-  }
-
-  /** Once the spare is there, and if nobody was given it meanwhile. */
-  #shareCode(python: PythonIsolates, spare: Isolate): void {
-    void spare.enter(INSTALL_MS, ['probe', 0, '']).then(() => {
-      if (this.#spares.includes(spare)) python.shareCode(spare);
-    });
   }
 }
 

@@ -20,7 +20,6 @@ type PythonSpec = Pick<IsolateSpec, 'heapMiB' | 'platform' | 'capabilities' | 'p
 
 export class PythonIsolates {
   readonly #snapshot: ReturnType<typeof snapshotAssets>;
-  #sharesCode = false;
   readonly #packages: PackageFiles;
 
   private constructor(snapshot: Uint8Array, packages: PackageFiles) {
@@ -80,12 +79,5 @@ export class PythonIsolates {
     const isolate = new Isolate(heapMiB + ENGINE_HEAP_MIB + Math.ceil(heldBytes / MIB), pythonPrelude(), assets);
     void isolate.enter(INSTALL_MS, ['install', 0, '', JSON.stringify({ platform, capabilities })]);
     return isolate;
-  }
-
-  /** From now on isolates are made with what was compiled in this one, which is a spare. */
-  shareCode(spare: Isolate): void {
-    if (this.#sharesCode) return;
-    this.#sharesCode = true;
-    spare.shareCode(pythonPrelude());
   }
 }

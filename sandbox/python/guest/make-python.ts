@@ -58,9 +58,6 @@ interface Pyodide extends LoaderParts {
 interface EnterPython {
   callPromising(operation: string, a?: unknown, b?: unknown): Promise<void>;
 }
-interface RehearsePython {
-  callPromising(): Promise<void>;
-}
 type AskPython = (operation: string, a?: unknown, b?: unknown) => string;
 
 interface RunnerModule {
@@ -72,7 +69,6 @@ interface RunnerModule {
   /** The same where its memory has come here from another isolate. */
   resume(powers: object): void;
   open_session(outputs: string, valueBytesMax: number, seed: string, argvJson: string, packages: string): void;
-  readonly rehearse: RehearsePython;
   readonly enter: EnterPython;
   readonly ask: AskPython;
 }
@@ -157,8 +153,6 @@ export function makePython(
       if (head === null) runner.connect(powers);
       else runner.resume(powers);
       pyodide.setInterruptBuffer(flag);
-      // In every isolate, spare or not, so that what is done again comes to the same. The memory of an image has it behind it.
-      if (head === null) await runner.rehearse.callPromising();
       starting = false;
     };
 

@@ -20,13 +20,6 @@ function session(
 
 const cells: [cells: string[], value: unknown][] = [
   [['x = 40', 'x += 2', 'x'], 42],
-  // What every isolate has rehearsed before there was a session.
-  [
-    [
-      'import asyncio, linecache\n[asyncio.current_task().get_name(), sum(n.startswith("cell:") for n in linecache.cache), "_" in globals()]',
-    ],
-    ['Task-1', 1, false],
-  ],
   [['(1, 2)'], '(1, 2)'],
   [['1.0'], 1],
   [['-0.0'], '-0.0'],

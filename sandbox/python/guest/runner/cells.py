@@ -95,15 +95,6 @@ def run(cell, source):
     session.loop.start(begin)
 
 
-def rehearse():
-    """What is slow when it is done for the first time is done before there is a session. Nothing of it is left."""
-    tasks = []
-    parts = compile_cell("1 + 1", "cell:0")
-    session.loop.start(lambda: tasks.append(session.loop.create_task(execute(*parts), name="rehearsal")))
-    describe_value(tasks[0].result())
-    session.namespace.clear()
-
-
 def outcome_of(task):
     try:
         value = task.result()

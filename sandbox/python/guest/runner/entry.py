@@ -14,7 +14,7 @@ import types
 
 from _pyrepl3 import sleeping
 from _pyrepl3.calls import settled
-from _pyrepl3.cells import abandon, rehearse, run
+from _pyrepl3.cells import abandon, run
 from _pyrepl3.grants import begin, grant
 from _pyrepl3.holds import PAUSE, go_on
 from _pyrepl3.loop import HostLoop
