@@ -168,13 +168,13 @@ export class IsolateKeeper {
   }
 
   #replayed(problem: string | null): void {
-    if (problem !== null && this.#makeWithoutImage()) return;
-    if (problem !== null) this.diverged(problem);
-    else {
-      this.#attempts = 0;
-      this.#life.caughtUp();
-      this.#powers.cells().timeAgain();
+    if (problem !== null) {
+      this.diverged(problem);
+      return;
     }
+    this.#attempts = 0;
+    this.#life.caughtUp();
+    this.#powers.cells().timeAgain();
     this.#endAgain();
   }
 
@@ -379,8 +379,9 @@ export class IsolateKeeper {
     else cells().finish({ status: 'error', error: plainError(code, told, { stateLost }) });
   }
 
-  /** What happens again is not what happened. */
+  /** What happens again is not what happened: it is made again without its image, where it was to go on from one, or is lost. */
   diverged(problem: string): void {
+    if (this.#makeWithoutImage()) return;
     this.isolate.drop('The session could not be made again.');
     this.#lostState('REPLAY_DIVERGED', `The session could not be made again as it was: ${problem}.`);
   }

@@ -61,11 +61,12 @@ export class LifeImages {
     );
   }
 
-  /** The isolate cannot be made of its image: from now on there is none. False where it was not made of one. */
+  /** The isolate cannot be made of its image, which is of no use then. False where it was not made of one. */
   failed(): boolean {
-    if (this.#current === undefined) return false;
+    const failed = this.#current;
+    if (failed === undefined) return false;
     this.#current = undefined;
-    this.#journal.keepImages([]);
+    this.#journal.keepImages(this.#journal.imageNumbers().filter((number) => number !== failed));
     return true;
   }
 

@@ -96,6 +96,45 @@ test.serial('an image that is damaged or gone is done without', async (t) => {
   }
 });
 
+test.serial('an image that another life shows itself in by what it calls is done without', async (t) => {
+  const session = await start(t, { level: 'trusted' });
+  await session.run(`${WORK}\nstate = "one"`);
+  t.true(await sleep(session));
+  await session.crash();
+  let earlier: unknown;
+  imagesOf(session, (images) => {
+    earlier = images.prepare('SELECT bytes FROM image').get()?.['bytes'];
+  });
+  await session.run(`${WORK}\nstate = "two"`);
+  t.true(await sleep(session));
+  await session.run('hash(state, "sha256")');
+  await session.daemon.stop('SIGKILL');
+  imagesOf(session, (images) => {
+    images.prepare('UPDATE image SET bytes = ?').run(earlier as Uint8Array);
+  });
+  await session.again();
+  t.is(jsonOf(await session.run('state')), 'two');
+});
+
+test.serial('what is left of the images is of use where the newest is not', async (t) => {
+  const session = await start(t);
+  const { sessionId } = session;
+  await session.run(`${WORK}\nstate = "one"`);
+  await interrupt(session);
+  await session.client.call('checkpoint.create', { sessionId, name: 'stopped' });
+  await session.run(`${WORK}\nstate = "two"`);
+  t.true(await sleep(session));
+  await session.daemon.stop('SIGKILL');
+  t.is(imagesOf(session), 2);
+  imagesOf(session, (images) =>
+    images.exec('UPDATE image SET bytes = substr(bytes, 1, 5000) WHERE number = (SELECT max(number) FROM image)'),
+  );
+  await session.again();
+  t.is(jsonOf(await session.run('state')), 'two');
+  await session.client.call('checkpoint.restore', { sessionId, name: 'stopped' });
+  t.is(jsonOf(await session.run('state')), 'one');
+});
+
 test.serial('a session is taken back to a checkpoint of before and after a stop', async (t) => {
   const session = await start(t);
   const { sessionId } = session;
