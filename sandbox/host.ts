@@ -6,6 +6,7 @@
  */
 import type { Channel } from './channel.ts';
 import { Isolate } from './isolate.ts';
+import { openImage } from './javascript/image.ts';
 import { JavaScriptSession } from './javascript/javascript-session.ts';
 import { JAVASCRIPT, TYPESCRIPT } from './javascript/language.ts';
 import { PRELUDE } from './javascript/prelude.ts';
@@ -14,7 +15,7 @@ import { PYTHON } from './python/language.ts';
 import { PackageFiles } from './python/package-files.ts';
 import { PythonIsolates } from './python/python-isolates.ts';
 import type { HostSession, SessionMessage, SessionPowers } from './session.ts';
-import type { SessionLanguage } from './session-language.ts';
+import type { OpenedImage, SessionLanguage } from './session-language.ts';
 
 export interface HostPowers {
   nowMs(): number;
@@ -153,16 +154,22 @@ export class SandboxHost {
   }
 
   /** Undefined where it would have to go on from an image that cannot be used. */
-  #isolateFor({ spec, image }: Opening): Isolate | undefined {
-    if (image !== undefined) return this.#python?.makeFrom(image.image, spec);
+  #isolateFor({ spec, image }: Opening): { readonly isolate: Isolate; readonly opened?: OpenedImage } | undefined {
+    if (image !== undefined && this.#python !== undefined) {
+      const isolate = this.#python.makeFrom(image.image, spec);
+      return isolate && { isolate };
+    }
+    const opened = image && openImage(image.image);
+    if (image !== undefined && opened === undefined) return undefined;
     const suits = this.#cordon !== undefined && isSame(spec, this.#cordon);
-    return (suits ? this.#spares.pop() : undefined) ?? this.#make(spec);
+    const isolate = (suits ? this.#spares.pop() : undefined) ?? this.#make(spec);
+    return opened === undefined ? { isolate } : { isolate, opened };
   }
 
   #open(opening: Opening): void {
     const { isolate: name, spec, openedMs, image } = opening;
-    const isolate = this.#isolateFor(opening);
-    if (isolate === undefined) {
+    const made = this.#isolateFor(opening);
+    if (made === undefined) {
       this.#channel.send({
         kind: 'isolate.replayed',
         isolate: name,
@@ -180,9 +187,10 @@ export class SandboxHost {
       monotonicMs: this.#powers.monotonicMs,
       doomed: (by, message) => this.#channel.send({ kind: 'host.doomed', isolate: name, by, message }),
       setActive: (active) => this.#setActive(name, active),
+      another: () => this.#make(spec),
     };
-    const again = openedMs === undefined ? undefined : { openedMs, image };
-    const session = new JavaScriptSession(isolate, language, spec, powers, again);
+    const again = openedMs === undefined ? undefined : { openedMs, image, opened: made.opened };
+    const session = new JavaScriptSession(made.isolate, language, spec, powers, again);
     this.#sessions.set(name, session);
     this.#refill();
   }
@@ -271,6 +279,7 @@ export async function warmUp(powers: Pick<HostPowers, 'nowMs' | 'monotonicMs'>):
       },
       doomed: () => resolve(),
       setActive: () => undefined,
+      another: () => makeIsolate(WARM_UP_SPEC),
     },
     undefined,
   );

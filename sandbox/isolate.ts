@@ -6,6 +6,7 @@
  * I3: a disposed isolate settles every entry that was open.
  */
 import ivm from 'isolated-vm';
+import { Inspector } from './inspector.ts';
 import { interrupt } from './interrupt.ts';
 
 /** How an entry ended. `unhandled`: it ran to its end and left a rejected promise that nobody handles. */
@@ -65,10 +66,7 @@ export class Isolate {
   readonly heapMiB: number;
   readonly #isolate: ivm.Isolate;
   readonly #enter: ivm.Reference;
-  readonly #inspector: ivm.InspectorSession;
-  #protocolId = 0;
-  /** Messages to the inspector that it has not answered yet. */
-  #unanswered = 0;
+  readonly #inspector: Inspector;
   #cpuMs = 0;
   #settledRunMs = 0;
   #cpuShare = 1;
@@ -101,11 +99,7 @@ export class Isolate {
     });
     const context = this.#isolate.createContextSync({ inspector: true });
     // Opening the inspector session from outside the isolate aborts Node 26; from inside a synchronous callback it works.
-    this.#inspector = openInspector(this.#isolate, context);
-    this.#inspector.onResponse = () => {
-      this.#unanswered--;
-    };
-    this.#inspector.onNotification = () => undefined;
+    this.#inspector = new Inspector(openInspector(this.#isolate, context), () => this.#isolate.isDisposed);
     context.global.setSync('send', new ivm.Callback(this.#receive, { ignored: true } as object));
     context.global.setSync('compute', new ivm.Callback(this.#compute));
     if (assets !== undefined)
@@ -238,7 +232,7 @@ export class Isolate {
       this.#endRunning(attempt === 0);
       // The promise of a terminated entry may never settle: an entry queued behind it that does settle proves that it is over.
       alive = await this.#probe(PROBE_WAITS_MS[attempt] as number);
-      if (alive && attempt > 0) this.#dispatch('Debugger.disable');
+      if (alive && attempt > 0) this.#inspector.dispatch('Debugger.disable');
     }
     this.#terminating = false;
     for (const settle of [...interrupted, ...this.#readings]) settle({ end: 'terminated' });
@@ -251,22 +245,12 @@ export class Isolate {
    */
   #endRunning(first: boolean): void {
     if (first) {
-      this.#dispatch('Runtime.terminateExecution');
+      this.#inspector.dispatch('Runtime.terminateExecution');
       return;
     }
-    this.#inspector.onNotification = (message) => {
-      if (message.startsWith('{"method":"Debugger.paused"'))
-        this.#dispatch('Debugger.resume', { terminateOnResume: true });
-    };
-    this.#dispatch('Debugger.enable');
-    this.#dispatch('Debugger.pause');
-  }
-
-  #dispatch(method: string, params: Readonly<Record<string, unknown>> = {}): void {
-    // isolated-vm ends the process when an isolate that went over its memory limit meanwhile is sent something.
-    if (this.#isolate.isDisposed) return;
-    this.#unanswered++;
-    this.#inspector.dispatchProtocolMessage(JSON.stringify({ id: ++this.#protocolId, method, params }));
+    this.#inspector.onPaused = () => this.#inspector.dispatch('Debugger.resume', { terminateOnResume: true });
+    this.#inspector.dispatch('Debugger.enable');
+    this.#inspector.dispatch('Debugger.pause');
   }
 
   /**
@@ -342,6 +326,13 @@ export class Isolate {
     });
   }
 
+  /** See `Inspector`; false where that takes longer than an entry may, as it does where the isolate ends. */
+  referToGlobalsOnly(name: string, ownNames: readonly (string | null)[]): Promise<boolean> {
+    const { promise: late, resolve } = Promise.withResolvers<boolean>();
+    const timer = setTimeout(resolve, PROBE_WALL_MS, false);
+    return Promise.race([this.#inspector.referToGlobalsOnly(name, ownNames), late]).finally(() => clearTimeout(timer));
+  }
+
   /**
    * Gives the isolate up: every open entry settles at once, and the memory is freed as soon as what runs has been ended. Settles
    * false when the isolate is stuck in code that V8 cannot interrupt, so that only the end of the process frees it.
@@ -364,9 +355,9 @@ export class Isolate {
     if (this.#isolate.isDisposed) return true;
     // The isolate's own thread answers what the inspector session was sent, and closes it: to dispose of the session before
     // the one, or of the isolate before the other, is to crash the process.
-    for (let pass = 0; pass === 0 || (this.#unanswered > 0 && pass < PASSES_MAX); pass++) await this.#pass();
+    for (let pass = 0; pass === 0 || (this.#inspector.unanswered > 0 && pass < PASSES_MAX); pass++) await this.#pass();
     if (this.#isolate.isDisposed) return true;
-    if (this.#unanswered > 0) return false;
+    if (this.#inspector.unanswered > 0) return false;
     this.#inspector.dispose();
     await this.#pass();
     if (!this.#isolate.isDisposed) this.#isolate.dispose();

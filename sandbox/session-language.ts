@@ -1,5 +1,5 @@
 /** What of a session in a host depends on its language. */
-import type { EntryEnd } from './isolate.ts';
+import type { EntryEnd, Primitive } from './isolate.ts';
 import type { ImageParts } from './javascript/image-parts.ts';
 import type { Preparation } from './javascript/prepare.ts';
 import type { CellSource } from './javascript/stack.ts';
@@ -8,8 +8,25 @@ import type { CellOutcome } from './protocol.ts';
 /** An image, in base64, or why there is none. */
 export type TakenImage = { readonly image: string } | { readonly refused: string };
 
-/** Enters the isolate to say what its state is. */
-export type TakeImage = () => Promise<{ readonly end: EntryEnd; readonly image: ImageParts }>;
+/** What an isolate is told that goes on from an image. */
+export interface OpenedImage {
+  readonly head: string;
+  readonly lines: string;
+  /** The names in it that are constants. */
+  readonly constants: readonly string[];
+}
+
+/** What the image is taken of. */
+export interface ImagePowers {
+  readonly heapMiB: number;
+  heapBytes(): Promise<number>;
+  /** Enters the isolate; `image` is what it has sent meanwhile. */
+  enter(operation: string, ...args: Primitive[]): Promise<{ readonly end: EntryEnd; readonly image: ImageParts }>;
+  /** What the same entry answers in an isolate like it that nothing has run in. */
+  pristine(operation: string): Promise<string>;
+  /** See `Inspector`. */
+  referToGlobalsOnly(name: string, ownNames: readonly (string | null)[]): Promise<boolean>;
+}
 
 export interface SessionLanguage {
   /** How long an entry of the engine's own may take. */
@@ -25,7 +42,7 @@ export interface SessionLanguage {
   /** @param text what the guest side says of a cell's end, or anything at all */
   readOutcome(text: string, cellSource: (cell: number) => CellSource | undefined): CellOutcome;
   /** The state of an isolate in which nothing runs, as data; undefined for a language that has none. */
-  readonly takeImage?: (take: TakeImage) => Promise<TakenImage>;
+  readonly takeImage?: (powers: ImagePowers) => Promise<TakenImage>;
   /** @param enter asks the guest side, where only that knows */
   isComplete(source: string, enter: (operation: string, argument: string) => Promise<string>): string | Promise<string>;
 }

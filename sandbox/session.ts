@@ -1,5 +1,7 @@
 /** What a host does for one session, whatever its language. */
+import type { Isolate } from './isolate.ts';
 import type { CapabilityGrant, CellLimits, FromHost, IsolateImage, Question, ReplayStep } from './protocol.ts';
+import type { OpenedImage } from './session-language.ts';
 
 export interface HostSession {
   run(cell: number, source: string, limits: CellLimits): void;
@@ -26,6 +28,8 @@ export interface LostIsolate {
   readonly openedMs: number;
   /** What it goes on from; undefined where that is its opening. */
   readonly image: IsolateImage | undefined;
+  /** What of the image the isolate is still to be told; undefined where it was made with it. */
+  readonly opened: OpenedImage | undefined;
 }
 
 /** A message about this session; the host adds which isolate it is about. */
@@ -41,4 +45,6 @@ export interface SessionPowers {
   doomed(by: 'memory' | 'stuck', message: string): void;
   /** The session is running code from now on, or no longer; `tick` is called meanwhile. */
   setActive(active: boolean): void;
+  /** An isolate like the session's that nothing has run in. */
+  another(): Isolate;
 }

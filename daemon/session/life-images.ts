@@ -4,7 +4,7 @@
  * I1: an image is used for nothing that the isolate had not lived through when it was taken.
  * I2: without an image nothing is lost but time, unless the isolate could not be made again without it.
  */
-import type { HostLanguage, IsolateImage } from '../../sandbox/protocol.ts';
+import type { IsolateImage } from '../../sandbox/protocol.ts';
 import type { Rebuilt, RebuiltImage } from '../durability/rebuilt.ts';
 import type { SessionJournal } from '../durability/session-journal.ts';
 
@@ -12,15 +12,13 @@ export type ImageJournal = Pick<SessionJournal, 'append' | 'keepsImages' | 'keep
 
 export class LifeImages {
   readonly #journal: ImageJournal;
-  readonly #language: HostLanguage;
   #current: number | undefined;
   #last = 0;
   /** CPU time of the cells since the image, in milliseconds: what it takes at least to make the isolate again. */
   cpuMs = 0;
 
-  constructor(journal: ImageJournal, language: HostLanguage) {
+  constructor(journal: ImageJournal) {
     this.#journal = journal;
-    this.#language = language;
   }
 
   /** The number of the one that the isolate has come of; undefined where it has lived from its opening on. */
@@ -28,9 +26,9 @@ export class LifeImages {
     return this.#current;
   }
 
-  /** Whether there can be one, and it can be kept. */
+  /** Whether they can be kept. */
   get possible(): boolean {
-    return this.#language === 'python' && this.#journal.keepsImages;
+    return this.#journal.keepsImages;
   }
 
   startOver(): void {

@@ -9,7 +9,6 @@ import type {
   CapabilityGrant,
   CellLimits,
   CellUsage,
-  HostLanguage,
   IsolateImage,
   IsolateSpec,
   LifeRecord,
@@ -73,10 +72,10 @@ export class SessionLife {
   #lastGrant = 0;
   #lastQuestion = 0;
 
-  constructor(sessionId: string, language: HostLanguage, journal: Journal, nowMs: () => number) {
+  constructor(sessionId: string, journal: Journal, nowMs: () => number) {
     this.#sessionId = sessionId;
     this.#journal = journal;
-    this.images = new LifeImages(journal, language);
+    this.images = new LifeImages(journal);
     this.#nowMs = nowMs;
     journal.lastly = () => this.#takeSaid();
   }

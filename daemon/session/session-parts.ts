@@ -52,7 +52,7 @@ export function makeParts(
   const { pool, packages, audit, monotonicMs, nowMs, executed } = powers;
   const { grant, committed } = whole;
   const emit = (event: EventBody): void => events.tell(event);
-  const life = new SessionLife(sessionId, language, journal, nowMs);
+  const life = new SessionLife(sessionId, journal, nowMs);
   const cells: CellQueue = new CellQueue({
     ...{ sessionId, audit, monotonicMs, executed, emit, journal, life },
     limits: () => grant().limits,

@@ -1,4 +1,4 @@
-/** The bytes of an image, a character each, as the guest side sends them. */
+/** An image as the guest side sends it: text, or bytes, a character each. */
 
 /** More than any image that is taken has; what comes beyond it is left out, and missed. */
 const CHARACTERS_MAX = 64 * 1024 * 1024;
@@ -12,7 +12,11 @@ export class ImageParts {
     if (this.#left >= 0) this.#parts.push(part);
   }
 
+  get text(): string {
+    return this.#parts.join('');
+  }
+
   get bytes(): Buffer {
-    return Buffer.from(this.#parts.join(''), 'latin1');
+    return Buffer.from(this.text, 'latin1');
   }
 }

@@ -9,17 +9,17 @@
 import type { EntryEnd, Isolate, Primitive } from '../isolate.ts';
 import type { Answer, CapabilityGrant, CellLimits, IsolateSpec, Question, ReplayStep } from '../protocol.ts';
 import type { HostSession, LostIsolate, SessionMessage, SessionPowers } from '../session.ts';
-import type { SessionLanguage, TakeImage } from '../session-language.ts';
+import type { SessionLanguage } from '../session-language.ts';
 import { answerQuestion } from './answer-question.ts';
 import { BackgroundWork } from './background-work.ts';
 import { guestOpening } from './guest-opening.ts';
 import { HeapReading } from './heap-reading.ts';
 import { computeForGuest, STACK_LENGTH_MAX } from './host-computation.ts';
-import { ImageParts } from './image-parts.ts';
 import { OpenCalls } from './open-calls.ts';
 import { replay } from './replay.ts';
 import { SessionCells } from './session-cells.ts';
 import { type Kept, SessionEntries } from './session-entries.ts';
+import { SessionImage } from './session-image.ts';
 import { SessionOutput } from './session-output.ts';
 import { userPosition } from './stack.ts';
 import { GuestTimers } from './timers.ts';
@@ -46,8 +46,7 @@ export class JavaScriptSession implements HostSession {
   /** Settles at the next end of an entry or a cell. */
   #turn = Promise.withResolvers<void>();
   #disposed = false;
-  /** What has come of the image that is being taken. */
-  #image: ImageParts | undefined;
+  readonly #image: SessionImage;
   readonly #opened: Promise<void>;
   #isOpen = false;
   /** What is to be done again of a lost isolate's life, one piece after another. */
@@ -80,14 +79,14 @@ export class JavaScriptSession implements HostSession {
     this.#calls = new OpenCalls(spec.pendingCallsMax, spec.patient);
     isolate.listen({
       message: (kind, a, b, c, d, e) => this.#receive(kind, a, b, c, d, e),
-      compute: (operation, args) => computeForGuest(operation, args, this.#cells.sourceOf),
+      compute: (operation, args) => computeForGuest(operation, args, this.#cells),
       catastrophe: (by, message) => powers.doomed(by, message),
     });
     if (openedMs !== undefined) this.#timers.hold();
     // The time that the isolate was opened at is told twice, and has to be the same.
     const nowMs = openedMs ?? Math.floor(powers.nowMs());
     this.#entries.give({ nowMs, entropy: '' }, openedMs !== undefined);
-    const opening = guestOpening(spec, nowMs);
+    const opening = guestOpening(spec, nowMs, again?.opened);
     this.#opened = this.#enter(this.#language.engineEntryMs * 5, opening, { op: 'open', ref: 0 }).then((end) => {
       if (end.end !== 'returned') this.#lose('stuck', 'The isolate could not be opened.');
       this.#isOpen = true;
@@ -95,7 +94,13 @@ export class JavaScriptSession implements HostSession {
       this.#cells.opened();
     });
     this.#cells = this.#makeCells();
-    if (again?.image !== undefined) this.#cells.resume(again.image.cells);
+    this.#image = new SessionImage({
+      ...{ isolate, language, spec, cells: this.#cells },
+      openedMs: nowMs,
+      enter: (entry) => this.#enter(language.engineEntryMs, entry),
+      another: powers.another,
+    });
+    if (again?.image !== undefined) this.#cells.resume(again.image.cells, again.opened?.constants ?? []);
   }
 
   #makeCells(): SessionCells {
@@ -227,7 +232,7 @@ export class JavaScriptSession implements HostSession {
       this.#send({ kind: 'capabilities.refused', names: a.split(',') });
     else if (kind === 'timer' && typeof a === 'number' && typeof b === 'number')
       this.#timers.start(a, b, c === 1, { nowMs: this.#entries.nowMs, origin: originOf(d) });
-    else if (kind === 'image' && typeof a === 'string') this.#image?.take(a);
+    else if (kind === 'image' && typeof a === 'string') this.#image.receive(a);
     else if (kind === 'untimer' && typeof a === 'number') this.#timers.stop(a);
     else if (kind === 'fatal' && typeof a === 'string') this.#lose('memory', fatalMessage(a));
     else if (kind === 'reads' && typeof a === 'string' && typeof b === 'number')
@@ -255,8 +260,10 @@ export class JavaScriptSession implements HostSession {
     return true;
   }
 
-  setCapabilities({ capabilities, patient, docs }: CapabilityGrant, number: number): void {
+  setCapabilities(granted: CapabilityGrant, number: number): void {
+    const { capabilities, patient, docs } = granted;
     this.#calls.patient = patient;
+    this.#image.granted = granted;
     const grant = JSON.stringify({ capabilities, patient });
     void this.#enter(this.#language.engineEntryMs, ['grant', grant, JSON.stringify(docs)], {
       op: 'grant',
@@ -295,20 +302,10 @@ export class JavaScriptSession implements HostSession {
 
   async #takeImage(): Promise<Answer> {
     const { made } = this.#entries;
-    const { takeImage } = this.#language;
     const busy =
       !this.#cells.idle || this.#timers.size > 0 || this.#calls.size > 0 || this.#entries.active > 0 || !this.#isOpen;
-    const none = { image: null, refused: busy ? 'something of it is under way' : 'its language has none' };
-    const taken = busy || takeImage === undefined ? none : await takeImage(() => this.#enterForImage());
+    const taken = busy ? { refused: 'something of it is under way' } : await this.#image.take();
     return { about: 'image', image: null, refused: '', ...taken, since: this.#entries.made - made };
-  }
-
-  async #enterForImage(): ReturnType<TakeImage> {
-    const image = new ImageParts();
-    this.#image = image;
-    const end = await this.#enter(this.#language.engineEntryMs, ['image']);
-    this.#image = undefined;
-    return { end, image };
   }
 
   // --- a lost isolate made again -------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 import type { SessionLanguage } from '../session-language.ts';
+import { takeImage } from './image.ts';
 import { isComplete } from './is-complete.ts';
 import { readOutcome } from './outcome.ts';
 import { type CellLanguage, prepareCell, warmTypescript } from './prepare.ts';
@@ -13,6 +14,7 @@ const languageOf = (language: CellLanguage): SessionLanguage => ({
   warm: () => (language === 'typescript' ? warmTypescript() : undefined),
   prepare: (source, options) => prepareCell(source, { language, ...options }),
   readOutcome,
+  takeImage,
   isComplete: (source) => isComplete(source, language),
 });
 

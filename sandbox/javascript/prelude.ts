@@ -17,6 +17,10 @@ import { installEvents } from './guest/events.ts';
 import { makeGenerator } from './guest/generator.ts';
 import { makeGrants } from './guest/grants.ts';
 import { makeHelp } from './guest/help.ts';
+import { makeImages } from './guest/image/images.ts';
+import { makeRestoreImage } from './guest/image/restore-image.ts';
+import { makeSaveImage } from './guest/image/save-image.ts';
+import { makeSurvey } from './guest/image/survey.ts';
 import { makeInspect } from './guest/inspect.ts';
 import { makeJsonValue } from './guest/json-value.ts';
 import { makeLiveClock } from './guest/live-clock.ts';
@@ -24,6 +28,7 @@ import { makeMarshal } from './guest/marshal.ts';
 import { makeNamespace } from './guest/namespace.ts';
 import { makeOutput } from './guest/output.ts';
 import { installPlatform } from './guest/platform.ts';
+import { installProxies } from './guest/proxies.ts';
 import { makeQuestions } from './guest/questions.ts';
 import { installRandom } from './guest/random.ts';
 import { makeRunner } from './guest/runner.ts';
@@ -54,6 +59,7 @@ export const GUEST_MODULES = {
   installEncoding,
   installEvents,
   installPlatform,
+  installProxies,
   installRandom,
   installStructuredClone,
   installTimers,
@@ -74,6 +80,7 @@ export const GUEST_MODULES = {
   makeRunner,
   late: {
     makeHelp,
+    image: { makeImages, makeRestoreImage, makeSaveImage, makeSurvey },
     shapes: {
       makeData,
       shared: { makeBodies, makeHeaders, makeMessages, makeStreams },

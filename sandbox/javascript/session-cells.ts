@@ -7,12 +7,15 @@ import type { EntryEnd, Isolate, Primitive } from '../isolate.ts';
 import type { CellLimits, CellOutcome, CellUsage, IsolateImage } from '../protocol.ts';
 import type { SessionLanguage } from '../session-language.ts';
 import { CellClock } from './cell-clock.ts';
+import type { FunctionPlace } from './function-shape.ts';
 import type { HeapReading } from './heap-reading.ts';
 import type { Preparation, PreparedCell } from './prepare.ts';
 import type { QueuedCell, RunningCell } from './running-cell.ts';
 import type { Kept } from './session-entries.ts';
 import type { CellSource } from './stack.ts';
 
+/** A source that is strict as a whole. */
+const STRICT = /^(?:\s|\/\/.*|\/\*[\s\S]*?\*\/)*(['"])use strict\1/;
 /** Sources kept for the stacks of later errors. */
 const SOURCES_KEPT = 200;
 /** An isolate that is silent for so long after its cell was stopped may have gone over its memory limit unheard. */
@@ -79,14 +82,27 @@ export class SessionCells {
 
   readonly sourceOf = (cell: number): CellSource | undefined => this.#sources.get(cell);
 
+  /** See `KnownCells`. */
+  readonly placeOf = (text: string): FunctionPlace | null | undefined => {
+    for (const [cell, { source }] of [...this.#sources].reverse()) {
+      const at = source.indexOf(text);
+      if (at === -1) continue;
+      if (STRICT.test(source)) return null;
+      const before = source.slice(0, at).split('\n');
+      return [cell, before.length, (before.at(-1)?.length ?? 0) + 1];
+    }
+    return undefined;
+  };
+
   /** Whether no cell is in the isolate, or on its way there. */
   get idle(): boolean {
     return this.#running === undefined && this.#preparing === undefined && this.#queue.length === 0;
   }
 
   /** The isolate goes on from an image of one in which these had run. */
-  resume(cells: IsolateImage['cells']): void {
+  resume(cells: IsolateImage['cells'], constants: readonly string[]): void {
     this.#declared = true;
+    for (const name of constants) this.#constants.add(name);
     for (const [cell, source] of cells)
       this.#keepSource(cell, source, { originalPosition: (line, column) => ({ line, column }) });
   }

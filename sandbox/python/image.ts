@@ -4,7 +4,7 @@
  */
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import type { EntryEnd } from '../isolate.ts';
-import type { TakeImage, TakenImage } from '../session-language.ts';
+import type { ImagePowers, TakenImage } from '../session-language.ts';
 import { snapshotName } from './snapshot.ts';
 
 /** A session that has changed more than that is made again by replay. */
@@ -22,8 +22,8 @@ export interface ImageAssets {
 }
 
 /** Takes the image of an isolate in which nothing runs. */
-export async function takeImage(take: TakeImage): Promise<TakenImage> {
-  const { end, image } = await take();
+export async function takeImage({ enter }: Pick<ImagePowers, 'enter'>): Promise<TakenImage> {
+  const { end, image } = await enter('image');
   const taken = readTaken(end);
   if ('refused' in taken) return taken;
   const [head, changed] = [Buffer.from(taken.head), image.bytes];

@@ -1,11 +1,12 @@
 import type { captureBuiltins } from './builtins.ts';
 import type { CapabilityCalls, makeCapabilityCalls } from './capability-calls.ts';
-import type { makeConsole } from './console.ts';
+import type { GuestConsole, makeConsole } from './console.ts';
 import type { makeDescribeError } from './describe-error.ts';
 import type { makeDisplay } from './display.ts';
 import type { makeGenerator } from './generator.ts';
 import type { GuestGrants, makeGrants } from './grants.ts';
 import type { makeHelp } from './help.ts';
+import type { GuestImages, ImageModules } from './image/images.ts';
 import type { makeInspect } from './inspect.ts';
 import type { makeJsonValue } from './json-value.ts';
 import type { GuestKernel, HostComputation } from './kernel.ts';
@@ -14,6 +15,7 @@ import type { makeMarshal } from './marshal.ts';
 import type { makeNamespace } from './namespace.ts';
 import type { GuestOutput, makeOutput, SendToHost } from './output.ts';
 import type { GuestPlatform, installPlatform, PlatformGrants, PlatformModules } from './platform.ts';
+import type { installProxies } from './proxies.ts';
 import type { makeQuestions } from './questions.ts';
 import type { CellShape, makeRunner } from './runner.ts';
 import type { GuestShapes } from './shapes/shape.ts';
@@ -57,6 +59,7 @@ export type Enter = (
 export interface GuestModules extends PlatformModules {
   readonly captureBuiltins: typeof captureBuiltins;
   readonly installPlatform: typeof installPlatform;
+  readonly installProxies: typeof installProxies;
   readonly makeCapabilityCalls: typeof makeCapabilityCalls;
   readonly makeConsole: typeof makeConsole;
   readonly makeDescribeError: typeof makeDescribeError;
@@ -72,7 +75,11 @@ export interface GuestModules extends PlatformModules {
   readonly makeQuestions: typeof makeQuestions;
   readonly makeRunner: typeof makeRunner;
   /** Evaluated when a session first needs them, if ever. */
-  readonly late: { readonly makeHelp: typeof makeHelp; readonly shapes: GuestShapes };
+  readonly late: {
+    readonly makeHelp: typeof makeHelp;
+    readonly image: ImageModules;
+    readonly shapes: GuestShapes;
+  };
 }
 
 type Operations = Record<string, (a: unknown, b: unknown, c: unknown, rest: string[]) => string>;
@@ -162,15 +169,20 @@ export function boot(
   let platform!: GuestPlatform;
   let grants!: GuestGrants;
   let builtins!: ReturnType<typeof captureBuiltins>;
+  let guestConsole!: GuestConsole;
+  let isProxy: (value: object) => boolean = () => false;
   let showHelp: ReturnType<typeof makeHelp> | undefined;
+  let madeImages: GuestImages | undefined;
   const docs = { __proto__: null, length: 0 } as unknown as { length: number; [index: number]: string };
 
   /** What does not depend on the session, so that a spare isolate has it behind it. */
   function install(installation: GuestInstallation): void {
+    // Another language has images of its own, and its engine makes many proxies.
+    if (language === undefined) isProxy = modules.installProxies(kernel);
     platform = modules.installPlatform(kernel, modules, installation.platform, liveClock);
     builtins = modules.captureBuiltins(kernel, platform);
     grants = modules.makeGrants(kernel, calls, modules.late.shapes, builtins, namespace);
-    modules.makeConsole(kernel, inspector);
+    guestConsole = modules.makeConsole(kernel, inspector);
     kernel.define('display', display);
     kernel.define('log', log);
     kernel.define('help', help);
@@ -203,7 +215,8 @@ export function boot(
     if (names !== '') send('refused', names);
   }
 
-  function open(session: GuestSpec, docsJson: unknown): void {
+  /** @param head and lines: of the image that the isolate goes on from, where there is one */
+  function open(session: GuestSpec, docsJson: unknown, head?: unknown, lines?: ArrayLike<string>): void {
     spec = session;
     liveClock.start();
     clock.nowMs = clock.startMs = spec.nowMs;
@@ -215,24 +228,36 @@ export function boot(
     namespace.begin();
     if (spec.argv !== undefined) namespace.set('argv', spec.argv);
     if (spec.resume !== undefined) resume(spec.resume);
+    if (typeof head === 'string') images().restore(head, lines?.[0] ?? '');
   }
 
   /** What of the platform is not as it was at the start, where guest code has never used it but through another language. */
-  const state = (): string => stringify([clock.nowMs, origin, calls.made(), generator.state(), liveClock.state()]);
+  const state = (): string =>
+    stringify([clock.nowMs, origin, calls.made(), generator.state(), liveClock.state(), platform.timers.last()]);
   function resume(saved: string): void {
-    const [nowMs, cell, made, random, reads] = parse(saved);
+    const [nowMs, cell, made, random, reads, timer] = parse(saved);
     clock.nowMs = nowMs;
     origin = cell;
     calls.resume(made);
     generator.resume(random);
     liveClock.resume(reads);
+    platform.timers.resume(timer);
+  }
+  function images(): GuestImages {
+    madeImages ??= modules.late.image.makeImages(kernel, builtins, modules.late.image, {
+      ...{ send, namespace, state, resume },
+      console: guestConsole,
+      isProxy: (value) => isProxy(value),
+      isMarked: (value) => calls.faultOf(value) !== undefined,
+    });
+    return madeImages;
   }
 
   const operations: Operations = {
     // No name of Object.prototype is an operation.
     __proto__: null as never,
     install: (a) => quietly(install(parse(a as string))),
-    open: (a, b) => quietly(open(parse(a as string), b)),
+    open: (a, b, c, rest) => quietly(open(parse(a as string), b, c, rest)),
     run(a, b, c, rest) {
       output.begin(c as number);
       calls.begin();
@@ -261,6 +286,9 @@ export function boot(
     complete: (a) => questions.complete(a as string),
     inspect: (a) => questions.inspect(a as string),
     probe: () => '',
+    survey: () => images().survey(),
+    image: (a, b) => images().save(a as string, b as number),
+    imageTaken: (a) => quietly(images().taken(a as string)),
     state,
     reads: (a) => quietly(liveClock.replay(a as string)),
   };

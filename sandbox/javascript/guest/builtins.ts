@@ -22,6 +22,19 @@ export function captureBuiltins(kernel: GuestKernel, platform: GuestPlatform) {
 
   return {
     ...platform,
+    Map,
+    mapGet: uncurryThis(Map.prototype.get) as <K, V>(map: Map<K, V>, key: K) => V | undefined,
+    mapSet: uncurryThis(Map.prototype.set) as <K, V>(map: Map<K, V>, key: K, value: V) => unknown,
+    imul: Math.imul,
+    isExtensible: Reflect.isExtensible,
+    /** One of each kind: nothing else leads to their prototypes. */
+    iterators: {
+      array: [][Symbol.iterator](),
+      string: ''[Symbol.iterator](),
+      map: new Map()[Symbol.iterator](),
+      set: new Set()[Symbol.iterator](),
+      matches: ''.matchAll(/./g),
+    },
     AbortController: global['AbortController'] as new () => object,
     signalOf: uncurryThis(
       Object.getOwnPropertyDescriptor((global['AbortController'] as typeof AbortController).prototype, 'signal')

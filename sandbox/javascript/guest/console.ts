@@ -7,6 +7,17 @@ interface List<T> {
   [index: number]: T;
 }
 
+export interface ConsoleMemory {
+  readonly groups: number;
+  readonly counts: readonly (readonly [label: string, count: number])[];
+  readonly timers: readonly (readonly [label: string, startedMs: number])[];
+}
+
+export interface GuestConsole {
+  memory(): ConsoleMemory;
+  recall(memory: ConsoleMemory): void;
+}
+
 /**
  * Installs `console` and `print`. Every call writes at most one text, ending in a newline, to one of the session's streams; the
  * formats are Node's. `print(...values)` is `console.log`. Methods need no receiver, and nothing that is printed makes one throw.
@@ -14,7 +25,7 @@ interface List<T> {
  * It owns the indentation, the counters and the running timers, in closures. Counters and timers are bounded in number:
  * beyond LABELS_MAX a new label is refused with a warning.
  */
-export function makeConsole(kernel: GuestKernel, inspector: Inspector): Record<string, unknown> {
+export function makeConsole(kernel: GuestKernel, inspector: Inspector): GuestConsole {
   // biome-ignore lint/suspicious/noRedundantUseStrict: the text is evaluated in a script, where strictness is not implied
   'use strict';
   const LABELS_MAX = 1000;
@@ -373,5 +384,12 @@ export function makeConsole(kernel: GuestKernel, inspector: Inspector): Record<s
   Object.defineProperty(methods, Symbol.toStringTag, { value: 'console', configurable: true });
   kernel.define('console', methods);
   kernel.define('print', (...values: unknown[]): void => toStdout(values));
-  return methods;
+  return {
+    memory: () => ({ groups, counts: [...counts], timers: [...timers] }),
+    recall(memory) {
+      groups = memory.groups;
+      for (const [label, count] of memory.counts) mapSet(counts, label, count);
+      for (const [label, startedMs] of memory.timers) mapSet(timers, label, startedMs);
+    },
+  };
 }

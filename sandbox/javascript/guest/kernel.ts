@@ -36,5 +36,6 @@ export interface GuestKernel {
  *
  * And because only the host knows a cell as it was typed:
  * - `stack.frames` (stack): the frames of cells, each as `\n    at f (cell:2:1:7)`; '' where there are none.
+ * - `function.shape` (text of a function): JSON of how it can be made of that text alone, or null where it cannot.
  */
-export type HostComputation = 'url.parse' | 'url.set' | 'stack.frames' | 'streams.source';
+export type HostComputation = 'url.parse' | 'url.set' | 'stack.frames' | 'streams.source' | 'function.shape';

@@ -19,6 +19,20 @@ export interface GuestNamespace {
   set(name: string, value: unknown): void;
   delete(name: string): boolean;
   remember(value: unknown): void;
+  /** The names of the global object that are the platform's, in an order that does not depend on when they came. */
+  platformKeys(): ArrayLike<string | symbol>;
+  /** What there is to the namespace besides the properties of the global object. */
+  memory(): NamespaceMemory;
+  recall(memory: NamespaceMemory): void;
+}
+
+export interface NamespaceMemory {
+  /** With the word of each declaration. */
+  readonly declared: readonly (readonly [name: string, kind: string])[];
+  /** What a transpiler needs at run time. */
+  readonly helpers: readonly string[];
+  /** The last three results, the newest first. */
+  readonly history: readonly unknown[];
 }
 
 /**
@@ -43,8 +57,13 @@ export function makeNamespace(kernel: GuestKernel): GuestNamespace {
   const deleteProperty = Reflect.deleteProperty;
   const describe = Reflect.getOwnPropertyDescriptor;
 
+  const sort = uncurryThis(Array.prototype.sort) as (
+    list: unknown[],
+    compare?: (a: never, b: never) => number,
+  ) => unknown[];
   const declared = new Map<string, string>();
   const builtIn = new Set<string | symbol>();
+  const helpers = new Set<string>();
   const history: [unknown, unknown, unknown] = [undefined, undefined, undefined];
   let constants: { [index: number]: string; length: number } = { __proto__: null, length: 0 } as never;
 
@@ -63,12 +82,15 @@ export function makeNamespace(kernel: GuestKernel): GuestNamespace {
     } as PropertyDescriptor);
   }
 
+  const isPlatform = (name: string): boolean => SetHas(builtIn, name) || SetHas(helpers, name);
+  const isHistory = (key: unknown): boolean => key === '_' || key === '__' || key === '___';
+
   function thawOne(kind: string, name: string): void {
     const existing = describe(global, name);
     if (kind === 'helper') {
       // What a transpiler needs at run time: there, and in no listing.
       if (existing === undefined) defineProperty(global, name, data(undefined, true, false));
-      SetAdd(builtIn, name);
+      SetAdd(helpers, name);
       return;
     }
     MapSet(declared, name, kind);
@@ -112,7 +134,7 @@ export function makeNamespace(kernel: GuestKernel): GuestNamespace {
         const name = keys[i] as string;
         if (typeof name !== 'string') continue;
         const kind = MapGet(declared, name);
-        if (kind === undefined && (SetHas(builtIn, name) || describe(global, name)?.enumerable !== true)) continue;
+        if (kind === undefined && (isPlatform(name) || describe(global, name)?.enumerable !== true)) continue;
         defineProperty(found, found.length, data({ name, kind: kind ?? 'value' }));
         found.length++;
       }
@@ -124,13 +146,33 @@ export function makeNamespace(kernel: GuestKernel): GuestNamespace {
     },
     delete(name) {
       MapDelete(declared, name);
-      return describe(global, name) !== undefined && !SetHas(builtIn, name) && deleteProperty(global, name);
+      return describe(global, name) !== undefined && !isPlatform(name) && deleteProperty(global, name);
     },
     remember(value) {
       if (value === undefined) return;
       history[2] = history[1];
       history[1] = history[0];
       history[0] = value;
+    },
+    platformKeys() {
+      const keys = ownKeys(global);
+      const names = [] as unknown as string[];
+      const found = { __proto__: null, length: 0 } as unknown as { length: number; [index: number]: string | symbol };
+      for (let i = 0; i < keys.length; i++) {
+        const key = keys[i] as string;
+        if (!SetHas(builtIn, key) || isHistory(key)) continue;
+        if (typeof key === 'string') defineProperty(names, names.length, data(key));
+        else found[found.length++] = key;
+      }
+      sort(names);
+      for (let i = 0; i < names.length; i++) found[found.length++] = names[i] as string;
+      return found;
+    },
+    memory: () => ({ declared: [...declared], helpers: [...helpers], history }),
+    recall(memory) {
+      for (const [name, kind] of memory.declared) MapSet(declared, name, kind);
+      for (const name of memory.helpers) SetAdd(helpers, name);
+      for (let i = 0; i < 3; i++) history[i] = memory.history[i];
     },
   };
 }

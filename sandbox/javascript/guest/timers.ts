@@ -8,6 +8,10 @@ export interface GuestTimers {
   readonly fire: (id: number) => boolean;
   /** `setTimeout` for other guest modules, out of reach of guests. `delayMs` is at most 2^31 - 1. */
   readonly start: (callback: () => void, delayMs: number) => number;
+  /** The number of the timer that was started last. */
+  readonly last: () => number;
+  /** Timers are numbered from there. */
+  readonly resume: (last: number) => void;
 }
 
 /** Installs `setTimeout`, `setInterval`, `setImmediate`, their `clear…` functions, and `queueMicrotask`. The host keeps the time. */
@@ -110,5 +114,9 @@ export function installTimers(kernel: GuestKernel): GuestTimers {
       return true;
     },
     start: (callback, delayMs) => begin(callback, [], clamp(delayMs), false),
+    last: () => lastId,
+    resume(last) {
+      lastId = last;
+    },
   };
 }

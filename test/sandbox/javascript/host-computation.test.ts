@@ -2,7 +2,7 @@ import test from 'ava';
 import { computeForGuest } from '../../../sandbox/javascript/host-computation.ts';
 
 const compute = (operation: unknown, ...args: unknown[]): string | null =>
-  computeForGuest(operation, args, () => undefined);
+  computeForGuest(operation, args, { sourceOf: () => undefined, placeOf: () => undefined });
 
 test('the text of the streams library makes a ReadableStream', (t) => {
   const text = compute('streams.source');

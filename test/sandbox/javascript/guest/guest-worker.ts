@@ -9,7 +9,7 @@ const sent: unknown[][] = [];
 const enter = boot(
   GUEST_MODULES,
   (...message) => void sent.push(message),
-  (operation, ...args) => computeForGuest(operation, args, () => undefined),
+  (operation, ...args) => computeForGuest(operation, args, { sourceOf: () => undefined, placeOf: () => undefined }),
 );
 
 /** An entry is a batch of operations, run one after another; what was sent by the end of the turn goes back with the answers. */

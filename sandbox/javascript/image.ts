@@ -1,0 +1,81 @@
+/**
+ * The image of a JavaScript session: its namespace as data, where every value in it can be made again of that. What is in it was
+ * written by guest code, and counts for nothing but for that session.
+ */
+import { createHash } from 'node:crypto';
+import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import type { ImagePowers, OpenedImage, TakenImage } from '../session-language.ts';
+import type { ImageHead } from './guest/image/image-form.ts';
+import { PRELUDE } from './prelude.ts';
+
+/** Taking one takes memory of the isolate beside what it holds, and making one does: an isolate has to have that left. */
+const HEAP_SHARE_MAX = 0.5;
+const CHARACTERS_PER_HEAP_MIB = 131_072;
+const CHARACTERS_MAX = 16 * 1024 * 1024;
+const IMAGE_BYTES_MAX = 24 * 1024 * 1024;
+const FUNCTIONS_MAX = 1000;
+const REASON_MAX = 200;
+const NEW_LINE = 10;
+const MIB = 1024 * 1024;
+
+let name: string | undefined;
+
+/** Whatever an image depends on besides the session: the engine, and our side of the isolate. */
+function imageName(): string {
+  name ??= `js-${createHash('sha256').update(process.versions.v8).update(PRELUDE).digest('hex').slice(0, 32)}`;
+  return name;
+}
+
+/** Takes the image of an isolate in which nothing runs. */
+export async function takeImage(powers: ImagePowers): Promise<TakenImage> {
+  const { heapMiB, enter } = powers;
+  if ((await powers.heapBytes()) > heapMiB * MIB * HEAP_SHARE_MAX) return { refused: 'it holds too much' };
+  const survey = await enter('survey');
+  if (survey.end.end !== 'returned' || survey.end.text !== (await powers.pristine('survey')))
+    return { refused: 'the built-ins were changed' };
+  const charactersMax = Math.min(CHARACTERS_MAX, heapMiB * CHARACTERS_PER_HEAP_MIB);
+  const name = `functions ${crypto.randomUUID()}`;
+  const { end, image } = await enter('image', name, charactersMax);
+  const taken = end.end === 'returned' ? readTaken(end.text) : { refused: 'its isolate gave no answer' };
+  if ('refused' in taken) return taken;
+  const bare = taken.functions.length === 0 || (await powers.referToGlobalsOnly(name, taken.functions));
+  await enter('imageTaken', name);
+  if (!bare) return { refused: 'it holds a function with variables of its own' };
+  if (taken.head.length > charactersMax) return { refused: 'it holds too many names' };
+  const packed = zstdCompressSync(Buffer.from(`${JSON.stringify(taken.head)}\n${image.text}`), {
+    params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_checksumFlag]: 1 },
+  });
+  const whole = Buffer.concat([Buffer.from(`${imageName()}\n`), packed]);
+  return whole.length > IMAGE_BYTES_MAX ? { refused: 'it holds too much' } : { image: whole.toString('base64') };
+}
+
+/** Undefined where it is of another version, or no image. */
+export function openImage(encoded: string): OpenedImage | undefined {
+  const bytes = Buffer.from(encoded, 'base64');
+  const end = bytes.indexOf(NEW_LINE);
+  if (bytes.toString('latin1', 0, Math.max(0, end)) !== imageName()) return undefined;
+  try {
+    const text = zstdDecompressSync(bytes.subarray(end + 1), { maxOutputLength: 8 * CHARACTERS_MAX }).toString();
+    const line = text.indexOf('\n');
+    const head: string = JSON.parse(text.slice(0, line));
+    const { declared }: Pick<ImageHead, 'declared'> = JSON.parse(head);
+    const constants = declared.flatMap(([name, kind]) => (kind === 'const' ? [name] : []));
+    return { head, lines: text.slice(line + 1), constants };
+  } catch {
+    return undefined;
+  }
+}
+
+/** What the guest side has said of an image. */
+function readTaken(text: string): Taken | { readonly refused: string } {
+  const { head, functions, refused }: Record<string, unknown> = JSON.parse(text);
+  if (typeof refused === 'string') return { refused: refused.slice(0, REASON_MAX) };
+  if (typeof head !== 'string' || !Array.isArray(functions)) return { refused: 'its isolate gave no answer' };
+  return functions.length > FUNCTIONS_MAX ? { refused: 'it holds too many functions' } : { head, functions };
+}
+
+interface Taken {
+  readonly head: string;
+  /** The names of functions in their own texts. */
+  readonly functions: readonly (string | null)[];
+}
