@@ -58,8 +58,8 @@ export function openImage(encoded: string): OpenedImage | undefined {
     const text = zstdDecompressSync(bytes.subarray(end + 1), { maxOutputLength: 8 * CHARACTERS_MAX }).toString();
     const line = text.indexOf('\n');
     const head: string = JSON.parse(text.slice(0, line));
-    const { declared }: Pick<ImageHead, 'declared'> = JSON.parse(head);
-    const constants = declared.flatMap(([name, kind]) => (kind === 'const' ? [name] : []));
+    const { declared }: Partial<ImageHead> = membersOf(head);
+    const constants = (declared ?? []).flatMap(([name, kind]) => (kind === 'const' ? [String(name)] : []));
     return { head, lines: text.slice(line + 1), constants };
   } catch {
     return undefined;
@@ -68,10 +68,19 @@ export function openImage(encoded: string): OpenedImage | undefined {
 
 /** What the guest side has said of an image. */
 function readTaken(text: string): Taken | { readonly refused: string } {
-  const { head, functions, refused }: Record<string, unknown> = JSON.parse(text);
+  const { head, functions, refused } = membersOf(text);
   if (typeof refused === 'string') return { refused: refused.slice(0, REASON_MAX) };
   if (typeof head !== 'string' || !Array.isArray(functions)) return { refused: 'its isolate gave no answer' };
   return functions.length > FUNCTIONS_MAX ? { refused: 'it holds too many functions' } : { head, functions };
+}
+
+/** Of what guest code may have written itself. */
+function membersOf(text: string): Record<string, unknown> {
+  try {
+    return Object(JSON.parse(text));
+  } catch {
+    return {};
+  }
 }
 
 interface Taken {

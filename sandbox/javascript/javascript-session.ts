@@ -304,7 +304,11 @@ export class JavaScriptSession implements HostSession {
     const { made } = this.#entries;
     const busy =
       !this.#cells.idle || this.#timers.size > 0 || this.#calls.size > 0 || this.#entries.active > 0 || !this.#isOpen;
-    const taken = busy ? { refused: 'something of it is under way' } : await this.#image.take();
+    if (busy) return { about: 'image', image: null, refused: 'something of it is under way', since: 0 };
+    // Meanwhile the isolate holds what is none of the user's.
+    this.#cells.hold();
+    const taken = await this.#image.take();
+    this.#cells.release();
     return { about: 'image', image: null, refused: '', ...taken, since: this.#entries.made - made };
   }
 

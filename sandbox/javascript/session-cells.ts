@@ -61,6 +61,7 @@ export class SessionCells {
   /** Cells have declared names, or assigned some without. */
   #declared = false;
   #disposed = false;
+  #held = false;
 
   constructor(powers: CellsPowers) {
     this.#powers = powers;
@@ -97,6 +98,16 @@ export class SessionCells {
   /** Whether no cell is in the isolate, or on its way there. */
   get idle(): boolean {
     return this.#running === undefined && this.#preparing === undefined && this.#queue.length === 0;
+  }
+
+  /** No cell begins before `release`. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  release(): void {
+    this.#held = false;
+    this.#next();
   }
 
   /** The isolate goes on from an image of one in which these had run. */
@@ -168,7 +179,7 @@ export class SessionCells {
   }
 
   #next(): void {
-    if (this.#running !== undefined || this.#preparing !== undefined) return;
+    if (this.#running !== undefined || this.#preparing !== undefined || this.#held) return;
     const next = this.#queue.shift();
     if (next === undefined) return;
     const startedMs = this.#powers.monotonicMs();

@@ -1,7 +1,7 @@
 /** Images of JavaScript sessions: what is in one is there again, in another isolate, and what cannot be is refused. */
 import test, { type ExecutionContext } from 'ava';
-import type { Answer, IsolateImage } from '../../../sandbox/protocol.ts';
-import { Hosted, SPEC } from '../_hosted.ts';
+import type { Answer, IsolateImage, IsolateSpec, ReplayStep } from '../../../sandbox/protocol.ts';
+import { Hosted, PLATFORM, SPEC } from '../_hosted.ts';
 import { RecordedLife } from '../_recorded-life.ts';
 
 const host = new Hosted();
@@ -30,9 +30,10 @@ let isolates = 0;
 async function goOn(
   t: ExecutionContext,
   cells: readonly string[],
+  spec = SPEC,
 ): Promise<{ next: string; image: IsolateImage; first: RecordedLife }> {
   const first = new RecordedLife(host, `image-${++isolates}`);
-  host.open(first.isolate);
+  host.open(first.isolate, spec);
   const sources: [number, string][] = [];
   for (const source of cells) {
     const { cell, outcome } = await host.run(first.isolate, source);
@@ -43,12 +44,17 @@ async function goOn(
   t.deepEqual([refused, since], ['', 0], cells.join('\n'));
   const entries = first.records.filter(({ op }) => op !== 'open' && op !== 'reads' && op !== 'torn').length;
   const from = { image: image as string, entries, cells: sources };
-  return { next: await openFrom(t, first, from), image: from, first };
+  return { next: await openFrom(t, first, from, spec), image: from, first };
 }
 
-async function openFrom(t: ExecutionContext, first: RecordedLife, image: IsolateImage): Promise<string> {
+async function openFrom(
+  t: ExecutionContext,
+  first: RecordedLife,
+  image: IsolateImage,
+  spec: IsolateSpec,
+): Promise<string> {
   const isolate = `from-${++isolates}`;
-  host.tell({ kind: 'isolate.open', isolate, spec: SPEC, openedMs: first.openedMs, image });
+  host.tell({ kind: 'isolate.open', isolate, spec, openedMs: first.openedMs, image });
   host.tell({ kind: 'isolate.replay', isolate, steps: [], last: true });
   const { problem } = await host.heard('isolate.replayed', (said) => said.isolate === isolate);
   t.is(problem, null);
@@ -113,6 +119,14 @@ const same: [what: string, cells: string[], question: string][] = [
     ],
     '[p.sum, q.sum, q instanceof Point, Point.made, bag.count(), bag.get(1) === p, bag instanceof Bag, String(oops), oops instanceof Oops, p.extra, Object.keys(q), Point3.of(1).sum, p.constructor === Point]',
   ],
+  [
+    'functions that are strict, and that are not',
+    [
+      'function outer() { "use strict"; return function () { return this } }',
+      'const strict = outer(); function sloppy() { return typeof this }',
+    ],
+    '[strict() === undefined, sloppy(), String(strict)]',
+  ],
   ['what a cell can ask of the session', ['1; 40', '"last"'], '[_, __]'],
   [
     'constants',
@@ -162,25 +176,30 @@ test('what is thrown in a function of before says where that stood', async (t) =
   t.is(placed(await value(next, 'new K().m()')), placed(thrown));
 });
 
-test('what is lived after an image can be lived again from it', async (t) => {
-  const { next, image, first } = await goOn(t, ['let n = 1; const inc = () => ++n; class A { v = inc() }']);
-  const life = new RecordedLife(host, `lived-${++isolates}`);
-  host.tell({ kind: 'isolate.open', isolate: life.isolate, spec: SPEC, openedMs: first.openedMs, image });
-  host.tell({ kind: 'isolate.replay', isolate: life.isolate, steps: [], last: true });
-  t.is((await host.heard('isolate.replayed', (said) => said.isolate === life.isolate)).problem, null);
-  for (const source of [
-    'new A().v',
-    '[Math.random(), inc()]',
-    'setTimeout(() => { n = 100 }, 5); await new Promise((r) => setTimeout(r, 10)); n',
-  ])
-    await host.run(life.isolate, source);
-  const again = new RecordedLife(host, `again-${++isolates}`);
-  host.tell({ kind: 'isolate.open', isolate: again.isolate, spec: SPEC, openedMs: first.openedMs, image });
-  host.tell({ kind: 'isolate.replay', isolate: again.isolate, steps: life.steps, last: true });
-  t.is((await host.heard('isolate.replayed', (said) => said.isolate === again.isolate)).problem, null);
-  t.deepEqual(again.words, life.words);
-  t.is(await value(next, 'n'), 1);
-});
+for (const liveClock of [false, true])
+  test(`what is lived after an image can be lived again from it, ${liveClock ? 'with a live clock' : 'in still time'}`, async (t) => {
+    const spec = { ...SPEC, platform: { ...PLATFORM, liveClock } };
+    const { image, first } = await goOn(
+      t,
+      ['let n = Date.now() - Date.now(); const inc = () => ++n; class A { v = inc() }'],
+      spec,
+    );
+    const open = async (name: string, steps: readonly ReplayStep[]): Promise<RecordedLife> => {
+      const life = new RecordedLife(host, `${name}-${++isolates}`);
+      host.tell({ kind: 'isolate.open', isolate: life.isolate, spec, openedMs: first.openedMs, image });
+      host.tell({ kind: 'isolate.replay', isolate: life.isolate, steps, last: true });
+      t.is((await host.heard('isolate.replayed', (said) => said.isolate === life.isolate)).problem, null);
+      return life;
+    };
+    const life = await open('lived', []);
+    const wait = 'setTimeout(() => { n = 100 }, 5); await new Promise((r) => setTimeout(r, 10)); n';
+    const poll = 'const from = Date.now(); let reads = 0; while (reads < 1e5 && Date.now() < from + 3) reads++; reads';
+    for (const source of ['new A().v', '[Math.random(), inc(), Date.now()]', wait, poll])
+      await host.run(life.isolate, source);
+    const again = await open('again', life.steps);
+    t.deepEqual(again.words, life.words);
+    t.is(await value(again.isolate, 'n'), 100);
+  });
 
 const refused: [what: string, cells: string[], reason: string][] = [
   [

@@ -36,6 +36,8 @@ export interface FunctionShape {
   readonly parent: string | null;
   /** Where it stands in a cell; null where that is not known. */
   readonly place: readonly [cell: number, line: number, column: number] | null;
+  /** Whether code around it had made it strict, as far as that can be told. */
+  readonly strict?: boolean;
 }
 
 /** What there is to an object besides its properties, by its kind. */

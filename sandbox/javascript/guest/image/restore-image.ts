@@ -111,10 +111,15 @@ export function makeRestoreImage(
       const type = made(owner) as { prototype: object };
       return describe(isStatic ? type : type.prototype, valueOf(key) as string)?.[part];
     }
-    function makeFunction(text: string, { form, name, parent, place }: FunctionShape, prototype: SavedValue): object {
+    function makeFunction(
+      text: string,
+      { form, name, parent, place, strict = false }: FunctionShape,
+      prototype: SavedValue,
+    ): object {
       // At the place where it stood in its cell, so that the stacks of its errors say so.
       const [cell, line, column] = place ?? [0, 1, 1];
-      const written = (open: string, close: string): unknown => {
+      const written = (bracket: string, close: string): unknown => {
+        const open = strict ? `'use strict';${bracket}` : bracket;
         const indent = ' '.repeat(Math.max(0, column - 1 - (line === 1 ? open.length : 0)));
         const url = place === null ? '' : `//# sourceURL=cell:${cell}`;
         return evaluate(`${open}${'\n'.repeat(line - 1)}${indent}${text}\n${close}${url}`);

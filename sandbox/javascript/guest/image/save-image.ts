@@ -43,7 +43,9 @@ export function makeSaveImage(
   parts: SaveParts,
 ): (survey: Survey, charactersMax: number) => SavedImage {
   const { send, namespace, isProxy, isMarked } = parts;
-  const objectsMax = 200_000;
+  /** The least that an object, and an element of a list, take up in an image: an isolate has no room for more of them than that. */
+  const objectCharacters = 32;
+  const elementCharacters = 2;
   const partCharacters = 262_144;
   const { global } = kernel;
   const { getOwnPropertyDescriptor: describe, getPrototypeOf, isExtensible, ownKeys } = Reflect;
@@ -58,6 +60,7 @@ export function makeSaveImage(
   const tagOf = getter(typedArray, Symbol.toStringTag) as (self: object) => string | undefined;
   const bufferOfView = getter(DataView.prototype, 'buffer');
   const sourceOf = getter(RegExp.prototype, 'source');
+  const callerOf = getter(Function.prototype, 'caller');
 
   /** By the platform's prototype in its chain: answers where an object has what makes it one of that kind, and throws where not. */
   const brands = new Map<unknown, (object: never) => unknown>([
@@ -111,6 +114,8 @@ export function makeSaveImage(
     function valueOf(value: unknown): SavedValue {
       switch (typeof value) {
         case 'string':
+          if (value.length > charactersMax) refuse('it holds too much');
+          return value;
         case 'boolean':
           return value;
         case 'number':
@@ -154,7 +159,7 @@ export function makeSaveImage(
       return number;
     }
     function enlist(object: object): number {
-      if (objects.length >= objectsMax) refuse('it holds too many objects');
+      if (objects.length * objectCharacters > charactersMax) refuse('it holds too much');
       const number = objects.push(object) - 1;
       numbers.set(object, number);
       return number;
@@ -167,14 +172,31 @@ export function makeSaveImage(
       const told = kernel.compute('function.shape', text);
       const shape: FunctionShape =
         told === null ? refuse('it holds a function that cannot be made of its text alone') : JSON.parse(told);
-      // An expression has a name of its own in its scope, a declaration has the global one.
-      const declared = shape.name !== null && describe(global, shape.name)?.value === made;
-      shapes.set(made, shape.form === 'declaration' && !declared ? { ...shape, form: 'expression' } : shape);
+      shapes.set(made, shapeOf(made, shape));
       functions.push(made);
       const prototype = describe(made, 'prototype')?.value;
       if (typeof prototype === 'object' && prototype !== null && !survey.numbers.has(prototype))
         derive(prototype, ['prototype', number]);
       if (shape.form === 'class') enlistMembers(made as { prototype: object }, number, shape, text);
+    }
+    function shapeOf(made: object, shape: FunctionShape): FunctionShape {
+      const isOrdinary =
+        shape.form !== 'class' &&
+        describe(made, 'prototype') !== undefined &&
+        getPrototypeOf(made) === Function.prototype;
+      if (isOrdinary && isStrict(made)) return { ...shape, form: 'expression', strict: true };
+      // An expression has a name of its own in its scope, a declaration has the global one.
+      const isDeclared = shape.name !== null && describe(global, shape.name)?.value === made;
+      return shape.form === 'declaration' && !isDeclared ? { ...shape, form: 'expression' } : shape;
+    }
+    /** Of an ordinary function: of any other this says nothing. */
+    function isStrict(made: object): boolean {
+      try {
+        callerOf(made);
+        return false;
+      } catch {
+        return true;
+      }
     }
     function enlistMembers(made: { prototype: object }, number: number, { parent }: FunctionShape, text: string): void {
       if (parent !== null && describe(global, parent)?.value !== getPrototypeOf(made))
@@ -209,7 +231,11 @@ export function makeSaveImage(
       if ('value' in rest) return [valueOf(key), flags, valueOf(rest.value)];
       return [valueOf(key), flags + 8, valueOf(rest.get), valueOf(rest.set)];
     }
+    function expect(elements: number): void {
+      if (elements * elementCharacters > charactersMax) refuse('it holds too much');
+    }
     function elementsOf(array: unknown[]): SavedValue[] {
+      expect(array.length);
       const elements: SavedValue[] = [];
       for (let index = 0; index < array.length; index++) {
         const element = describe(array, index);
@@ -276,8 +302,10 @@ export function makeSaveImage(
         case RegExp.prototype:
           return ['regexp', sourceOf(object) as string, flagsOf(object)];
         case Map.prototype:
+          expect(brands.get(platform)?.(object as never) as number);
           return ['map', [...Map.prototype.entries.call(object)].map(([key, value]) => [valueOf(key), valueOf(value)])];
         case Set.prototype:
+          expect(brands.get(platform)?.(object as never) as number);
           return ['set', [...Set.prototype.values.call(object as never)].map(valueOf)];
         case ArrayBuffer.prototype:
           return bufferOf(object);
@@ -305,6 +333,7 @@ export function makeSaveImage(
     function bufferOf(buffer: ArrayBuffer): SavedBody {
       const { detached, resizable } = buffer as unknown as { detached?: boolean; resizable?: boolean };
       if (detached === true || resizable === true) refuse('it holds a buffer that is detached or can be resized');
+      expect(buffer.byteLength);
       return ['buffer', (new Uint8Array(buffer) as unknown as { toBase64(): string }).toBase64()];
     }
     /** What the body says already. */
