@@ -85,7 +85,9 @@ test('a checkpoint is refused while a cell runs, and where the state could not b
   await client.call('input.answer', { sessionId, requestId, text: '' });
   await cell.result();
   await client.call('checkpoint.create', { sessionId, name: 'good' });
-  await client.call('session.execute', { sessionId, source: 'var spun = 0; for (;;) spun++', timeoutMs: 300 });
+  // A closure is in no image.
+  const source = 'var spun = 0, next = (() => { let n = 0; return () => ++n })(); for (;;) spun += next()';
+  await client.call('session.execute', { sessionId, source, timeoutMs: 300 });
   await t.throwsAsync(client.call('checkpoint.create', { sessionId }), { message: /cannot be made again: cell 2/ });
   await client.call('checkpoint.restore', { sessionId, name: 'good' });
   t.is(jsonOf(await session.run('typeof spun')), 'undefined');
