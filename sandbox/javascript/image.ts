@@ -13,7 +13,6 @@ const HEAP_SHARE_MAX = 0.5;
 const CHARACTERS_PER_HEAP_MIB = 131_072;
 const CHARACTERS_MAX = 16 * 1024 * 1024;
 const IMAGE_BYTES_MAX = 24 * 1024 * 1024;
-const FUNCTIONS_MAX = 1000;
 const REASON_MAX = 200;
 const NEW_LINE = 10;
 const MIB = 1024 * 1024;
@@ -71,7 +70,7 @@ function readTaken(text: string): Taken | { readonly refused: string } {
   const { head, functions, refused } = membersOf(text);
   if (typeof refused === 'string') return { refused: refused.slice(0, REASON_MAX) };
   if (typeof head !== 'string' || !Array.isArray(functions)) return { refused: 'its isolate gave no answer' };
-  return functions.length > FUNCTIONS_MAX ? { refused: 'it holds too many functions' } : { head, functions };
+  return { head, functions };
 }
 
 /** Of what guest code may have written itself. */

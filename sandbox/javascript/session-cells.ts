@@ -14,6 +14,9 @@ import type { QueuedCell, RunningCell } from './running-cell.ts';
 import type { Kept } from './session-entries.ts';
 import type { CellSource } from './stack.ts';
 
+/** Where functions are looked for: as many sources go with an image. */
+const PLACES_CELLS = 50;
+const PLACES_CHARACTERS = 262_144;
 /** A source that is strict as a whole. */
 const STRICT = /^(?:\s|\/\/.*|\/\*[\s\S]*?\*\/)*(['"])use strict\1/;
 /** Sources kept for the stacks of later errors. */
@@ -85,7 +88,10 @@ export class SessionCells {
 
   /** See `KnownCells`. */
   readonly placeOf = (text: string): FunctionPlace | null | undefined => {
-    for (const [cell, { source }] of [...this.#sources].reverse()) {
+    let characters = 0;
+    for (const [cell, { source }] of [...this.#sources].slice(-PLACES_CELLS).reverse()) {
+      characters += source.length;
+      if (characters > PLACES_CHARACTERS) break;
       const at = source.indexOf(text);
       if (at === -1) continue;
       if (STRICT.test(source)) return null;

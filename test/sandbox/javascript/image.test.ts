@@ -127,6 +127,13 @@ const same: [what: string, cells: string[], question: string][] = [
     ],
     '[strict() === undefined, sloppy(), String(strict)]',
   ],
+  [
+    'functions that inherit in the old way',
+    [
+      'function Animal(name) { this.name = name } Animal.prototype.hi = function () { return "hi " + this.name }; function Dog() { Animal.call(this, "dog") } Dog.prototype = Object.create(Animal.prototype); Dog.prototype.constructor = Dog; function Cat() {} Cat.prototype = Animal.prototype; const d = new Dog(), c = new Cat()',
+    ],
+    '[d.hi(), d instanceof Animal, c instanceof Animal, Cat.prototype === Animal.prototype, d.constructor.name, Object.keys(d)]',
+  ],
   ['what a cell can ask of the session', ['1; 40', '"last"'], '[_, __]'],
   [
     'constants',
@@ -202,6 +209,16 @@ for (const liveClock of [false, true])
   });
 
 const refused: [what: string, cells: string[], reason: string][] = [
+  [
+    'more functions than can be looked at',
+    ['for (let n = 0; n < 1100; n++) globalThis["f" + n] = eval("() => " + n)'],
+    'it holds too many functions',
+  ],
+  [
+    'more than there is room for beside it',
+    ['const big = Array.from({ length: 300_000 }, (_, n) => ({ n }))'],
+    'it holds too much',
+  ],
   [
     'a closure',
     ['const counter = (() => { let n = 0; return () => ++n })()'],

@@ -47,6 +47,9 @@ export function makeSaveImage(
   const objectCharacters = 32;
   const elementCharacters = 2;
   const partCharacters = 262_144;
+  /** While the host looks at their texts, it does nothing else. */
+  const functionsMax = 1000;
+  const functionCharactersMax = 524_288;
   const { global } = kernel;
   const { getOwnPropertyDescriptor: describe, getPrototypeOf, isExtensible, ownKeys } = Reflect;
   const { is } = Object;
@@ -93,6 +96,7 @@ export function makeSaveImage(
     const symbols: SavedSymbol[] = [];
     let part = '';
     let characters = 0;
+    let functionCharacters = 0;
     const refuse = (reason: string): never => {
       throw new Error(reason);
     };
@@ -169,13 +173,17 @@ export function makeSaveImage(
 
     function enlistFunction(made: object, number: number): void {
       const text = functionText(made);
+      functionCharacters += text.length;
+      if (functions.length >= functionsMax || functionCharacters > functionCharactersMax)
+        refuse('it holds too many functions');
       const told = kernel.compute('function.shape', text);
       const shape: FunctionShape =
         told === null ? refuse('it holds a function that cannot be made of its text alone') : JSON.parse(told);
       shapes.set(made, shapeOf(made, shape));
       functions.push(made);
       const prototype = describe(made, 'prototype')?.value;
-      if (typeof prototype === 'object' && prototype !== null && !survey.numbers.has(prototype))
+      const isNew = shape.form === 'class' || !numbers.has(prototype);
+      if (typeof prototype === 'object' && prototype !== null && !survey.numbers.has(prototype) && isNew)
         derive(prototype, ['prototype', number]);
       if (shape.form === 'class') enlistMembers(made as { prototype: object }, number, shape, text);
     }
