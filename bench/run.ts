@@ -18,10 +18,10 @@ import { pythonCpuBound } from './python-cpu-bound.ts';
 import { pythonMemory } from './python-memory.ts';
 import { pythonNewSession } from './python-new-session.ts';
 import { pythonRoundTrip } from './python-round-trip.ts';
-import { pythonWake } from './python-wake.ts';
 import { recovery } from './recovery.ts';
 import { roundTrip } from './round-trip.ts';
 import { sessionsMemory } from './sessions-memory.ts';
+import { wake } from './wake.ts';
 
 const QUESTIONS = [
   newSession,
@@ -39,7 +39,7 @@ const QUESTIONS = [
   pythonRoundTrip,
   pythonCpuBound,
   pythonMemory,
-  pythonWake,
+  wake,
 ];
 
 function machineLine(): string {

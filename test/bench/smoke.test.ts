@@ -20,7 +20,7 @@ const QUESTIONS = [
   'python-round-trip',
   'python-cpu-bound',
   'python-memory',
-  'python-wake',
+  'wake',
 ];
 
 test('every bench runs at smoke size and answers with finite figures', async (t) => {
