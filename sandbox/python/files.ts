@@ -19,7 +19,7 @@ export interface PythonFiles {
 
 /** Names that the two scripts find in their environment instead of in the isolate's global object. */
 const ENVIRONMENT =
-  'read, load, readbuffer, os, console, WebAssembly, Atomics, FinalizationRegistry, WeakRef, SharedArrayBuffer, setTimeout, clearTimeout, TextDecoder, TextEncoder, URL, AbortController, performance, Date, crypto, globalThis, heapBytesMax, heapLength, restoreHeap';
+  'read, load, readbuffer, os, console, WebAssembly, Atomics, FinalizationRegistry, WeakRef, SharedArrayBuffer, setTimeout, clearTimeout, TextDecoder, TextEncoder, URL, AbortController, performance, Date, crypto, globalThis, heapBytesMax, heapLength, restoreHeap, atRest';
 
 /** In the order in which they import each other. */
 const RUNNER_PARTS = [
@@ -56,6 +56,8 @@ const HEAP_MAX = 'getHeapMax=()=>4294901760';
  * is enough that nothing of Python is on the stack, as in a microtask.
  */
 const NEXT_TIMER = 'await new Promise(d=>API.scheduleCallback(d,0))';
+/** What holds Python up is waited for through its event loop, which what is between two cells has no part in. */
+const AWAIT = 'return await(x??y)';
 
 const require = createRequire(import.meta.url);
 let files: PythonFiles | undefined;
@@ -106,6 +108,7 @@ function engineSource(main: string, loader: string): string {
     [COPY, GROW_AND_COPY],
     [HEAP_MAX, 'getHeapMax=()=>heapBytesMax'],
     [NEXT_TIMER, 'await undefined'],
+    [AWAIT, 'return await(atRest(x??y)??x??y)'],
   ];
   const create = changes
     .reduce((text, [what, by]) => replaced(text, what, by), main)

@@ -23,6 +23,8 @@ export interface ImageAssets {
 
 /** Takes the image of an isolate in which nothing runs. */
 export async function takeImage({ enter }: Pick<ImagePowers, 'enter'>): Promise<TakenImage> {
+  // What is on a stack is in no image.
+  await enter('rest');
   const { end, image } = await enter('image');
   const taken = readTaken(end);
   if ('refused' in taken) return taken;

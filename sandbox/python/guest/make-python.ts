@@ -56,7 +56,8 @@ interface Pyodide extends LoaderParts {
 
 /** May be held up in the middle, without a thread: what it runs then goes on in a later entry. */
 interface EnterPython {
-  callPromising(operation: string, a?: unknown, b?: unknown): Promise<void>;
+  /** Gives the outcome of the cell that it has run, after its number; '' where there is none to be told. */
+  callPromising(given: string): Promise<string>;
 }
 type AskPython = (operation: string, a?: unknown, b?: unknown) => string;
 
@@ -70,6 +71,8 @@ interface RunnerModule {
   resume(powers: object): void;
   open_session(outputs: string, valueBytesMax: number, seed: string, argvJson: string, packages: string): void;
   readonly enter: EnterPython;
+  /** The same, and then waits for what is entered after it. Ends when it is told to, or after some. */
+  readonly serve: EnterPython;
   readonly ask: AskPython;
 }
 
@@ -99,6 +102,13 @@ export function makePython(
   const CapturedPromise = Promise;
   const Bytes = Uint8Array;
   const { parse, stringify } = JSON;
+  const uncurryThis = Function.prototype.bind.bind(Function.prototype.call) as GuestKernel['uncurryThis'];
+  const [indexOf, slice, startsWith] = [
+    uncurryThis(String.prototype.indexOf),
+    uncurryThis(String.prototype.slice),
+    uncurryThis(String.prototype.startsWith),
+  ];
+  const SERVES = '\0serves\0';
   const flag = new Bytes(assets.interrupt);
   const head = parse(assets.imageHead ?? 'null') as ImageHead | null;
 
@@ -108,6 +118,11 @@ export function makePython(
     let files: SessionFiles | undefined;
     let runner: RunnerModule | undefined;
     let enterPython: EnterPython | undefined;
+    let servePython: EnterPython | undefined;
+    let serving = false;
+    /** Gives `serve` what it is to run, where it waits for that. */
+    let giveNext: ((given: string) => void) | undefined;
+    let given: Promise<unknown> = CapturedPromise.resolve();
     let askPython: AskPython | undefined;
     let powers: object = {};
     let problem = 'Python has not started.';
@@ -116,7 +131,7 @@ export function makePython(
     let timer: unknown;
 
     const start = async (): Promise<void> => {
-      const { create: createPyodideModule, load } = engine(environment(() => starting));
+      const { create: createPyodideModule, load } = engine(environment(() => starting, atRest));
       const { now } = Date;
       const config = {
         indexURL: '/pyodide/',
@@ -148,11 +163,14 @@ export function makePython(
       }
       runner = pyodide.pyimport('_pyrepl3.entry');
       enterPython = runner.enter;
+      servePython = runner.serve;
       askPython = runner.ask;
       powers = { now, wake, timer: arm, ...streams, ...waits };
       if (head === null) runner.connect(powers);
       else runner.resume(powers);
       pyodide.setInterruptBuffer(flag);
+      // In every isolate, spare or not, so that what is done again comes to the same. The memory of an image has it behind it.
+      if (head === null) python('rehearse');
       starting = false;
     };
 
@@ -229,10 +247,45 @@ export function makePython(
       problem = `${error}`;
       send('fatal', problem.length > 1000 ? problem.slice(-1000) : problem);
     }
-    /** Whatever it leads to leaves by itself, in this entry or, where it is held up, in a later one. */
-    function python(operation: string, a?: unknown, b?: unknown): string {
-      if (enterPython === undefined) fail(problem);
-      else enterPython.callPromising(operation, a, b).then(output.flush, fail);
+    function tell(told: string): void {
+      output.flush();
+      const end = indexOf(told, '\0');
+      if (end > 0) send('done', +slice(told, 0, end), slice(told, end + 1));
+    }
+    /** Where it is `serve` that waits: what it says, and the promise of what it is to do next. */
+    function atRest(awaited: unknown): Promise<string> | undefined {
+      if (typeof awaited !== 'string' || !startsWith(awaited, SERVES)) return undefined;
+      tell(slice(awaited, SERVES.length));
+      const waiting = new CapturedPromise<string>((resolve) => {
+        giveNext = resolve;
+      });
+      given = waiting;
+      return waiting;
+    }
+    /**
+     * Whatever it leads to leaves by itself, in this entry or, where it is held up, in a later one.
+     *
+     * V8 makes a stack for whatever may be held up, and takes it away again after that, which takes longer than most cells. So one is
+     * kept for those that come one after another. What comes while it is held up gets its own, and does not overtake what was given
+     * to the other in the same entry.
+     */
+    function python(operation: string, a: unknown = '', b: unknown = ''): string {
+      const what = `${operation}\0${a}\0${b}`;
+      if (enterPython === undefined || servePython === undefined) fail(problem);
+      else if (giveNext !== undefined) {
+        const give = giveNext;
+        giveNext = undefined;
+        give(what);
+      } else if (serving) {
+        const enter = enterPython;
+        given.then(() => enter.callPromising(what)).then(tell, fail);
+      } else {
+        serving = true;
+        servePython.callPromising(what).then((told) => {
+          serving = false;
+          tell(told);
+        }, fail);
+      }
       return '';
     }
     function question(operation: string, a?: unknown, b?: unknown): string {
@@ -311,6 +364,8 @@ export function makePython(
         return '';
       },
       collect: () => '',
+      /** Nothing is left on a stack: there is no image of those. */
+      rest: () => (giveNext === undefined ? '' : python('rest')),
       abandon: () => python('abandon'),
       list: () => question('list'),
       names: () => question('names'),

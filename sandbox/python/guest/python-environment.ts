@@ -1,8 +1,14 @@
 import type { PythonAssets } from './make-python.ts';
 import type { ImageHead } from './python-image.ts';
 
-/** @param starting whether CPython is still being started, in an isolate for which the host keeps no timers yet */
-export type PythonEnvironment = (starting: () => boolean) => Record<string, unknown>;
+/**
+ * @param starting whether CPython is still being started, in an isolate for which the host keeps no timers yet
+ * @param atRest what is waited for in place of the object of Python's that holds it up, which is its argument; undefined for that itself
+ */
+export type PythonEnvironment = (
+  starting: () => boolean,
+  atRest: (awaited: unknown) => Promise<unknown> | undefined,
+) => Record<string, unknown>;
 
 /**
  * What the scripts of the loader find in place of the isolate's global object: the shell that they can start in, and what of the
@@ -64,7 +70,7 @@ export function makeEnvironment(assets: PythonAssets): PythonEnvironment {
   };
   const quiet = { log: nothing, warn: nothing, error: nothing, info: nothing, debug: nothing, trace: nothing };
 
-  return (starting) => {
+  return (starting, atRest) => {
     const {
       setTimeout,
       clearTimeout,
@@ -113,6 +119,7 @@ export function makeEnvironment(assets: PythonAssets): PythonEnvironment {
       heapBytesMax: assets.heapBytesMax,
       heapLength,
       restoreHeap,
+      atRest,
       globalThis: assign(create(global), names),
     };
   };

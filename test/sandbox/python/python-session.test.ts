@@ -20,6 +20,24 @@ function session(
 
 const cells: [cells: string[], value: unknown][] = [
   [['x = 40', 'x += 2', 'x'], 42],
+  // The first task is the first cell's, and of cells before it there is nothing.
+  [
+    [
+      'import asyncio, linecache\n[asyncio.current_task().get_name(), sum(n.startswith("cell:") for n in linecache.cache), "_" in globals()]',
+    ],
+    ['Task-1', 1, false],
+  ],
+  // What a cell begins runs before it is over, as far as it can.
+  [['import asyncio\nl = []\nasync def f(): l.append(1)\nt = asyncio.create_task(f()); l'], [1]],
+  // More cells than one stack is kept for, and some that take nearly all of it, or are held up on it.
+  [
+    [
+      'import time\ndef deep(n): return deep(n - 1) if n else sorted([1], key=lambda _: 0)',
+      ...Array.from({ length: 140 }, (_, n) => (n % 20 === 0 ? 'time.sleep(0.001); deep(900)' : `x = ${n}`)),
+      'x',
+    ],
+    139,
+  ],
   [['(1, 2)'], '(1, 2)'],
   [['1.0'], 1],
   [['-0.0'], '-0.0'],

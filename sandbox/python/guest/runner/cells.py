@@ -3,6 +3,7 @@
 import __future__
 
 import ast
+import asyncio
 import collections
 import inspect
 import linecache
@@ -42,7 +43,8 @@ def compile_cell(source, filename):
     return body, ending
 
 
-async def execute(body, ending):
+async def execute(body, ending, begun):
+    begun(asyncio.current_task(session.loop))
     value = None
     for code in (body, ending):
         if code is None:
@@ -72,27 +74,60 @@ def keep_source(filename, source):
 
 
 def run(cell, source):
-    """The outcome leaves through `host.done`."""
+    """The outcome, after the number of the cell; '' where it is not there yet, and leaves through `host.done`."""
     filename = f"cell:{cell}"
     keep_source(filename, source)
     try:
         with warnings.catch_warnings():
             body, ending = compile_cell(source, filename)
     except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError) as error:
-        session.host.done(cell, failed(error, "SYNTAX_ERROR"))
-        return
+        return f"{cell}\0{failed(error, 'SYNTAX_ERROR')}"
+    session.cell_awaits = any(code is not None and code.co_flags & inspect.CO_COROUTINE for code in (body, ending))
+    loop = session.loop
+    task = None
+    told = ""
 
-    def ended(task):
+    def begun(own):
+        nonlocal task
+        task = session.running = own
+
+    def ended(_):
         if session.running is task:
             session.running = None
             session.host.done(cell, outcome_of(task))
 
     def begin():
-        session.running = session.loop.create_task(execute(body, ending))
-        session.running.add_done_callback(ended)
+        nonlocal told
+        try:
+            loop.create_task(execute(body, ending, begun), eager_start=True)
+        except (KeyboardInterrupt, SystemExit):
+            # What it ended has it as its exception.
+            pass
+        # What the cell has made ready comes first.
+        if loop.is_ready or not task.done():
+            task.add_done_callback(ended)
+        elif session.running is task:
+            session.running = None
+            told = f"{cell}\0{outcome_of(task)}"
 
-    session.cell_awaits = any(code is not None and code.co_flags & inspect.CO_COROUTINE for code in (body, ending))
-    session.loop.start(begin)
+    if loop.is_held:
+        begun(loop.create_task(execute(body, ending, begun)))
+        task.add_done_callback(ended)
+    else:
+        loop.drive(begin)
+    return told
+
+
+def rehearse():
+    """What is slow when it is done for the first time is done before there is a session. Nothing of it is left."""
+    tasks = []
+    parts = compile_cell("1 + 1", "cell:0")
+    loop = session.loop
+    loop.drive(lambda: loop.create_task(execute(*parts, tasks.append), name="rehearsal", eager_start=True))
+    describe_value(tasks[0].result())
+    session.running = None
+    session.namespace.clear()
+    return ""
 
 
 def outcome_of(task):

@@ -78,14 +78,28 @@ class HostLoop(base_events.BaseEventLoop):
     def _is_idle(self, due):
         return not self._ready and (due is None or due > self.time() + self._clock_resolution)
 
-    def drive(self):
-        """Runs until nothing is ready, and has the host come back when the next timer is due."""
+    @property
+    def is_held(self):
+        """Whether something that it runs is held up, behind which everything else waits."""
+        return self._driving
+
+    @property
+    def is_ready(self):
+        return bool(self._ready)
+
+    def drive(self, begin=None):
+        """Runs until nothing is ready, and has the host come back when the next timer is due.
+
+        @param begin runs before anything else
+        """
         if self._driving:
             go_on(LOOP)
             return
         self._driving = True
         events._set_running_loop(self)
         try:
+            if begin is not None:
+                begin()
             while True:
                 try:
                     due = self._due()
