@@ -97,7 +97,7 @@ export class JavaScriptSession implements HostSession {
     this.#image = new SessionImage({
       ...{ isolate, language, spec, cells: this.#cells },
       openedMs: nowMs,
-      enter: (entry) => this.#enter(language.engineEntryMs, entry),
+      enter: (entry) => this.#enter(language.engineEntryMs * 5, entry),
       another: powers.another,
     });
     if (again?.image !== undefined) this.#cells.resume(again.image.cells, again.opened?.constants ?? []);

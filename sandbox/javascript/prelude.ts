@@ -17,6 +17,7 @@ import { installEvents } from './guest/events.ts';
 import { makeGenerator } from './guest/generator.ts';
 import { makeGrants } from './guest/grants.ts';
 import { makeHelp } from './guest/help.ts';
+import { makeContents } from './guest/image/contents.ts';
 import { makeImages } from './guest/image/images.ts';
 import { makeRestoreImage } from './guest/image/restore-image.ts';
 import { makeSaveImage } from './guest/image/save-image.ts';
@@ -80,7 +81,7 @@ export const GUEST_MODULES = {
   makeRunner,
   late: {
     makeHelp,
-    image: { makeImages, makeRestoreImage, makeSaveImage, makeSurvey },
+    image: { makeContents, makeImages, makeRestoreImage, makeSaveImage, makeSurvey },
     shapes: {
       makeData,
       shared: { makeBodies, makeHeaders, makeMessages, makeStreams },

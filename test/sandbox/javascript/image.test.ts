@@ -128,6 +128,13 @@ const same: [what: string, cells: string[], question: string][] = [
     '[strict() === undefined, sloppy(), String(strict)]',
   ],
   [
+    'bytes whose class has getters of its own, which are not run',
+    [
+      'let runs = 0; class Bytes extends Uint8Array { get buffer() { runs++; return null } get length() { runs++; return 9 } get byteOffset() { runs++; return 9 } }; const b = new Bytes([1, 2]); const s = Object("ab"); s["-1"] = 5',
+    ],
+    '[runs, b[1], b instanceof Bytes, Object.keys(b), s["-1"], Object.keys(s)]',
+  ],
+  [
     'functions that inherit in the old way',
     [
       'function Animal(name) { this.name = name } Animal.prototype.hi = function () { return "hi " + this.name }; function Dog() { Animal.call(this, "dog") } Dog.prototype = Object.create(Animal.prototype); Dog.prototype.constructor = Dog; function Cat() {} Cat.prototype = Animal.prototype; const d = new Dog(), c = new Cat()',
@@ -209,6 +216,11 @@ for (const liveClock of [false, true])
   });
 
 const refused: [what: string, cells: string[], reason: string][] = [
+  [
+    'an error of the platform',
+    ['let e; try { atob("?") } catch (error) { e = error }'],
+    'it holds an object of the kind DOMException',
+  ],
   [
     'more functions than can be looked at',
     ['for (let n = 0; n < 1100; n++) globalThis["f" + n] = eval("() => " + n)'],

@@ -1,11 +1,13 @@
 import type { GuestBuiltins } from '../builtins.ts';
 import type { GuestKernel } from '../kernel.ts';
 import type { GuestNamespace } from '../namespace.ts';
+import type { makeContents } from './contents.ts';
 import type { makeRestoreImage, RestoreParts } from './restore-image.ts';
 import type { makeSaveImage, SaveParts } from './save-image.ts';
 import type { makeSurvey } from './survey.ts';
 
 export interface ImageModules {
+  readonly makeContents: typeof makeContents;
   readonly makeImages: typeof makeImages;
   readonly makeRestoreImage: typeof makeRestoreImage;
   readonly makeSaveImage: typeof makeSaveImage;
@@ -47,7 +49,11 @@ export function makeImages(
     },
     save(name, charactersMax) {
       try {
-        const { head, functions, ownNames } = modules.makeSaveImage(kernel, parts)(survey(), charactersMax);
+        const { head, functions, ownNames } = modules.makeSaveImage(
+          kernel,
+          modules.makeContents,
+          parts,
+        )(survey(), charactersMax);
         defineProperty(global, name, { value: functions, configurable: true });
         return stringify({ head: stringify(head), functions: ownNames });
       } catch (error) {

@@ -2,6 +2,7 @@ import type { GuestConsole } from '../console.ts';
 import type { GuestKernel } from '../kernel.ts';
 import type { GuestNamespace } from '../namespace.ts';
 import type { SendToHost } from '../output.ts';
+import type { makeContents } from './contents.ts';
 import type {
   FunctionShape,
   ImageHead,
@@ -40,6 +41,7 @@ export interface SavedImage {
  */
 export function makeSaveImage(
   kernel: GuestKernel,
+  makeContentsOf: typeof makeContents,
   parts: SaveParts,
 ): (survey: Survey, charactersMax: number) => SavedImage {
   const { send, namespace, isProxy, isMarked } = parts;
@@ -51,39 +53,13 @@ export function makeSaveImage(
   const functionsMax = 1000;
   const functionCharactersMax = 524_288;
   const { global } = kernel;
-  const { getOwnPropertyDescriptor: describe, getPrototypeOf, isExtensible, ownKeys } = Reflect;
+  const { apply, getOwnPropertyDescriptor: describe, getPrototypeOf, isExtensible, ownKeys } = Reflect;
   const { is } = Object;
-  const { isError } = Error as unknown as { isError(value: unknown): boolean };
   const functionText = kernel.uncurryThis(Function.prototype.toString) as (self: object) => string;
   // biome-ignore lint/security/noGlobalEval: it evaluates a class whose text the host has found to do nothing by itself.
   const evaluate = eval;
-  const getter = (owner: object, key: PropertyKey): ((self: object) => unknown) =>
-    kernel.uncurryThis(describe(owner, key)?.get as (this: object) => unknown);
-  const typedArray = getPrototypeOf(Uint8Array.prototype) as object;
-  const tagOf = getter(typedArray, Symbol.toStringTag) as (self: object) => string | undefined;
-  const bufferOfView = getter(DataView.prototype, 'buffer');
-  const sourceOf = getter(RegExp.prototype, 'source');
-  const callerOf = getter(Function.prototype, 'caller');
-
-  /** By the platform's prototype in its chain: answers where an object has what makes it one of that kind, and throws where not. */
-  const brands = new Map<unknown, (object: never) => unknown>([
-    [Date.prototype, (date: Date) => Date.prototype.getTime.call(date)],
-    [RegExp.prototype, sourceOf],
-    [Map.prototype, getter(Map.prototype, 'size')],
-    [Set.prototype, getter(Set.prototype, 'size')],
-    [ArrayBuffer.prototype, getter(ArrayBuffer.prototype, 'byteLength')],
-    [DataView.prototype, bufferOfView],
-    [Number.prototype, (boxed: number) => Number.prototype.valueOf.call(boxed)],
-    [String.prototype, (boxed: string) => String.prototype.valueOf.call(boxed)],
-    [Boolean.prototype, (boxed: boolean) => Boolean.prototype.valueOf.call(boxed)],
-    [BigInt.prototype, (boxed: bigint) => BigInt.prototype.valueOf.call(boxed)],
-    [Symbol.prototype, (boxed: symbol) => Symbol.prototype.valueOf.call(boxed)],
-  ]);
-  /** Those of plain objects, and of what is not what its prototype is for. */
-  const plain = new Set<unknown>([
-    ...[null, Object.prototype, Array.prototype, Function.prototype, Error.prototype, AggregateError.prototype],
-    ...[EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError].map(({ prototype }) => prototype),
-  ]);
+  const caller = describe(Function.prototype, 'caller')?.get as () => unknown;
+  const contentsOf = makeContentsOf(kernel);
 
   return (survey: Survey, charactersMax: number): SavedImage => {
     const numbers = new Map<object, number>();
@@ -200,7 +176,7 @@ export function makeSaveImage(
     /** Of an ordinary function: of any other this says nothing. */
     function isStrict(made: object): boolean {
       try {
-        callerOf(made);
+        apply(caller, made, []);
         return false;
       } catch {
         return true;
@@ -266,90 +242,15 @@ export function makeSaveImage(
       if (shape !== undefined) return ['function', functionText(object), shape];
       if (Array.isArray(object))
         return ['array', object.length, describe(object, 'length')?.writable === true, elementsOf(object)];
-      if (isError(object)) {
-        const stack = describe(object, 'stack')?.get;
-        return ['error', stack !== undefined && survey.numbers.has(stack) ? valueOf((object as Error).stack) : ['u']];
-      }
-      const platform = platformOf(object);
-      if (plain.has(platform)) return ['object'];
-      const isView = platform !== null && getPrototypeOf(platform) === typedArray;
-      const brand = brands.get(platform);
-      if (brand === undefined && !isView) refuse(`it holds an object of the kind ${kindName(platform as object)}`);
-      if (isView)
-        return tagOf(object) === undefined ? ['object'] : viewOf(object as Uint8Array, tagOf(object) as string);
-      try {
-        brand?.(object as never);
-      } catch {
-        return ['object'];
-      }
-      return contentOf(object as never, platform);
-    }
-    function kindName(platform: object): string {
-      const tag = describe(platform, Symbol.toStringTag)?.value ?? describe(platform, 'constructor')?.value?.name;
-      return typeof tag === 'string' ? tag : 'unknown';
-    }
-    function viewOf(view: Uint8Array | DataView, type: string): SavedBody {
-      const { buffer, byteOffset } = view;
-      if (!survey.numbers.has(getPrototypeOf(buffer) as object) || getPrototypeOf(buffer) !== ArrayBuffer.prototype)
-        refuse('it holds memory that is shared');
-      return [
-        'view',
-        type,
-        valueOf(buffer),
-        byteOffset,
-        type === 'DataView' ? view.byteLength : (view as Uint8Array).length,
-      ];
-    }
-    function contentOf(
-      object: Date & RegExp & Map<unknown, unknown> & ArrayBuffer & DataView,
-      platform: unknown,
-    ): SavedBody {
-      switch (platform) {
-        case Date.prototype:
-          return ['date', valueOf(Date.prototype.getTime.call(object))];
-        case RegExp.prototype:
-          return ['regexp', sourceOf(object) as string, flagsOf(object)];
-        case Map.prototype:
-          expect(brands.get(platform)?.(object as never) as number);
-          return ['map', [...Map.prototype.entries.call(object)].map(([key, value]) => [valueOf(key), valueOf(value)])];
-        case Set.prototype:
-          expect(brands.get(platform)?.(object as never) as number);
-          return ['set', [...Set.prototype.values.call(object as never)].map(valueOf)];
-        case ArrayBuffer.prototype:
-          return bufferOf(object);
-        case DataView.prototype:
-          return viewOf(object, 'DataView');
-        default:
-          return ['boxed', valueOf(brands.get(platform)?.(object as never))];
-      }
-    }
-    function flagsOf(pattern: RegExp): string {
-      let flags = '';
-      for (const [flag, name] of Object.entries({
-        d: 'hasIndices',
-        g: 'global',
-        i: 'ignoreCase',
-        m: 'multiline',
-        s: 'dotAll',
-        u: 'unicode',
-        v: 'unicodeSets',
-        y: 'sticky',
-      }))
-        if (getter(RegExp.prototype, name)(pattern) === true) flags += flag;
-      return flags;
-    }
-    function bufferOf(buffer: ArrayBuffer): SavedBody {
-      const { detached, resizable } = buffer as unknown as { detached?: boolean; resizable?: boolean };
-      if (detached === true || resizable === true) refuse('it holds a buffer that is detached or can be resized');
-      expect(buffer.byteLength);
-      return ['buffer', (new Uint8Array(buffer) as unknown as { toBase64(): string }).toBase64()];
+      return contentsOf({ survey, valueOf, expect, refuse }, object, platformOf(object));
     }
     /** What the body says already. */
     function isInBody(body: SavedBody, key: string | symbol): boolean {
       if (typeof key === 'symbol') return false;
-      if (body[0] === 'array') return key === 'length' || (`${+key >>> 0}` === key && +key < body[3].length);
+      const isBelow = (length: number): boolean => `${+key >>> 0}` === key && +key < length;
+      if (body[0] === 'array') return key === 'length' || isBelow(body[3].length);
       if (body[0] === 'error') return key === 'stack' && typeof body[1] === 'string';
-      if (body[0] === 'boxed' && typeof body[1] === 'string') return key === 'length' || +key < body[1].length;
+      if (body[0] === 'boxed' && typeof body[1] === 'string') return key === 'length' || isBelow(body[1].length);
       return body[0] === 'view' && body[1] !== 'DataView' && `${+key}` === key;
     }
     function save(object: object): void {
