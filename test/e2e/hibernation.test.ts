@@ -54,7 +54,7 @@ test('a cell that waits for a person or a sleep can sleep itself, and goes on wh
   const session = await Survivor.start(t);
   const { sessionId, client } = session;
   const cell = session.begin(
-    'print("a"); const [text] = await Promise.all([input("?"), sleep(300)]); print(text); text',
+    'print("a"); const [text] = await Promise.all([input("?"), sleep("2s")]); print(text); text',
   );
   const asked = await session.event(({ kind }) => kind === 'input.requested');
   t.deepEqual(await client.call('session.hibernate', { sessionId }), { hibernated: true });
