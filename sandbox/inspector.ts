@@ -1,5 +1,12 @@
 /** The inspector of one isolate: how what runs in it is ended, and how functions are looked at that nothing in the isolate can see into. */
-import type ivm from 'isolated-vm';
+
+/** The slice of isolated-vm's session that this uses. */
+export interface InspectorLink {
+  onResponse: (callId: number, message: string) => void;
+  onNotification: (message: string) => void;
+  dispatchProtocolMessage(message: string): void;
+  dispose(): void;
+}
 
 /** What isolated-vm calls the context that it is asked for; an isolate has one of its own besides. */
 const CONTEXT_NAME = '<isolated-vm>';
@@ -18,7 +25,7 @@ interface Properties {
 }
 
 export class Inspector {
-  readonly #session: ivm.InspectorSession;
+  readonly #session: InspectorLink;
   readonly #isGone: () => boolean;
   #lastId = 0;
   #unanswered = 0;
@@ -28,7 +35,7 @@ export class Inspector {
   onPaused: () => void = () => undefined;
 
   /** @param isGone whether the isolate has been disposed of: isolated-vm ends the process where such a one is sent something */
-  constructor(session: ivm.InspectorSession, isGone: () => boolean) {
+  constructor(session: InspectorLink, isGone: () => boolean) {
     this.#session = session;
     this.#isGone = isGone;
     session.onResponse = (id, message) => {
