@@ -143,8 +143,9 @@ test('URLSearchParams parses and writes any text as the platform does', (t) => {
   fc.assert(
     fc.property(text, (query) => {
       const ours = new global.URLSearchParams(query);
-      // The standard takes a lone surrogate for U+FFFD; Node now and then takes the whole text apart where there is one.
-      const platform = new URLSearchParams(query.toWellFormed());
+      // The standard takes a lone surrogate for U+FFFD. Node now and then misreads what is beyond ASCII, so it is given that in percents.
+      const ascii = query.toWellFormed().replaceAll(/[^\0-\x7f]+/g, encodeURIComponent);
+      const platform = new URLSearchParams(ascii);
       t.deepEqual([...ours], [...platform]);
       t.is(`${ours}`, `${platform}`);
     }),
