@@ -22,8 +22,8 @@ export interface ImagePowers {
   heapBytes(): Promise<number>;
   /** Enters the isolate; `image` is what it has sent meanwhile. */
   enter(operation: string, ...args: Primitive[]): Promise<{ readonly end: EntryEnd; readonly image: ImageParts }>;
-  /** What the same entry answers in an isolate like it that nothing has run in. */
-  pristine(operation: string): Promise<string>;
+  /** What the same entry answers in an isolate like it that nothing has run in; undefined where none can be made. */
+  pristine(operation: string): Promise<string | undefined>;
   /** See `Inspector`. */
   referToGlobalsOnly(name: string, ownNames: readonly (string | null)[]): Promise<boolean>;
 }
@@ -41,8 +41,8 @@ export interface SessionLanguage {
   ): Preparation | Promise<Preparation>;
   /** @param text what the guest side says of a cell's end, or anything at all */
   readOutcome(text: string, cellSource: (cell: number) => CellSource | undefined): CellOutcome;
-  /** The state of an isolate in which nothing runs, as data; undefined for a language that has none. */
-  readonly takeImage?: (powers: ImagePowers) => Promise<TakenImage>;
+  /** The state of an isolate in which nothing runs, as data. */
+  readonly takeImage: (powers: ImagePowers) => Promise<TakenImage>;
   /** @param enter asks the guest side, where only that knows */
   isComplete(source: string, enter: (operation: string, argument: string) => Promise<string>): string | Promise<string>;
 }

@@ -3,7 +3,7 @@
  * written by guest code, and counts for nothing but for that session.
  */
 import { createHash } from 'node:crypto';
-import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { packImage, unpackImage } from '../image-file.ts';
 import type { ImagePowers, OpenedImage, TakenImage } from '../session-language.ts';
 import type { ImageHead } from './guest/image/image-form.ts';
 import { PRELUDE } from './prelude.ts';
@@ -12,10 +12,10 @@ import { PRELUDE } from './prelude.ts';
 const HEAP_SHARE_MAX = 0.5;
 const CHARACTERS_PER_HEAP_MIB = 131_072;
 const CHARACTERS_MAX = 16 * 1024 * 1024;
-const IMAGE_BYTES_MAX = 24 * 1024 * 1024;
 const REASON_MAX = 200;
-const NEW_LINE = 10;
 const MIB = 1024 * 1024;
+const TOO_MUCH = { refused: 'it holds too much' };
+const NO_ANSWER = { refused: 'its isolate gave no answer' };
 
 let name: string | undefined;
 
@@ -28,33 +28,31 @@ function imageName(): string {
 /** Takes the image of an isolate in which nothing runs. */
 export async function takeImage(powers: ImagePowers): Promise<TakenImage> {
   const { heapMiB, enter } = powers;
-  if ((await powers.heapBytes()) > heapMiB * MIB * HEAP_SHARE_MAX) return { refused: 'it holds too much' };
+  const heapBytes = await powers.heapBytes();
+  if (heapBytes > heapMiB * MIB * HEAP_SHARE_MAX) return TOO_MUCH;
   const survey = await enter('survey');
-  if (survey.end.end !== 'returned' || survey.end.text !== (await powers.pristine('survey')))
-    return { refused: 'the built-ins were changed' };
+  const pristine = await powers.pristine('survey');
+  if (heapBytes === 0 || survey.end.end !== 'returned' || pristine === undefined) return NO_ANSWER;
+  if (survey.end.text !== pristine) return { refused: 'the built-ins were changed' };
   const charactersMax = Math.min(CHARACTERS_MAX, heapMiB * CHARACTERS_PER_HEAP_MIB);
   const name = `functions ${crypto.randomUUID()}`;
   const { end, image } = await enter('image', name, charactersMax);
-  const taken = end.end === 'returned' ? readTaken(end.text) : { refused: 'its isolate gave no answer' };
-  if ('refused' in taken) return taken;
-  const bare = taken.functions.length === 0 || (await powers.referToGlobalsOnly(name, taken.functions));
+  const taken = end.end === 'returned' ? readTaken(end.text) : NO_ANSWER;
+  const names = 'refused' in taken ? [] : taken.functions;
+  const bare = names.length === 0 || (await powers.referToGlobalsOnly(name, names));
   await enter('imageTaken', name);
+  if ('refused' in taken) return taken;
   if (!bare) return { refused: 'it holds a function with variables of its own' };
   if (taken.head.length > charactersMax) return { refused: 'it holds too many names' };
-  const packed = zstdCompressSync(Buffer.from(`${JSON.stringify(taken.head)}\n${image.text}`), {
-    params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_checksumFlag]: 1 },
-  });
-  const whole = Buffer.concat([Buffer.from(`${imageName()}\n`), packed]);
-  return whole.length > IMAGE_BYTES_MAX ? { refused: 'it holds too much' } : { image: whole.toString('base64') };
+  const packed = packImage(imageName(), Buffer.from(`${JSON.stringify(taken.head)}\n${image.text}`));
+  return packed === undefined ? TOO_MUCH : { image: packed };
 }
 
 /** Undefined where it is of another version, or no image. */
 export function openImage(encoded: string): OpenedImage | undefined {
-  const bytes = Buffer.from(encoded, 'base64');
-  const end = bytes.indexOf(NEW_LINE);
-  if (bytes.toString('latin1', 0, Math.max(0, end)) !== imageName()) return undefined;
+  const text = unpackImage(imageName(), encoded, 8 * CHARACTERS_MAX)?.toString();
+  if (text === undefined) return undefined;
   try {
-    const text = zstdDecompressSync(bytes.subarray(end + 1), { maxOutputLength: 8 * CHARACTERS_MAX }).toString();
     const line = text.indexOf('\n');
     const head: string = JSON.parse(text.slice(0, line));
     const { declared }: Partial<ImageHead> = membersOf(head);
@@ -69,7 +67,7 @@ export function openImage(encoded: string): OpenedImage | undefined {
 function readTaken(text: string): Taken | { readonly refused: string } {
   const { head, functions, refused } = membersOf(text);
   if (typeof refused === 'string') return { refused: refused.slice(0, REASON_MAX) };
-  if (typeof head !== 'string' || !Array.isArray(functions)) return { refused: 'its isolate gave no answer' };
+  if (typeof head !== 'string' || !Array.isArray(functions)) return NO_ANSWER;
   return { head, functions };
 }
 

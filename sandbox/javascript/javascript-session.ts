@@ -307,8 +307,7 @@ export class JavaScriptSession implements HostSession {
     if (busy) return { about: 'image', image: null, refused: 'something of it is under way', since: 0 };
     // Meanwhile the isolate holds what is none of the user's.
     this.#cells.hold();
-    const taken = await this.#image.take();
-    this.#cells.release();
+    const taken = await this.#image.take().finally(() => this.#cells.release());
     return { about: 'image', image: null, refused: '', ...taken, since: this.#entries.made - made };
   }
 

@@ -40,15 +40,13 @@ export class SessionImage {
   /** Nothing may be running in the isolate. */
   async take(): Promise<TakenImage> {
     const { isolate, language, spec } = this.#parts;
-    if (language.takeImage === undefined) return { refused: 'its language has none' };
-    const powers: ImagePowers = {
+    return language.takeImage({
       heapMiB: spec.heapMiB,
       heapBytes: () => isolate.heapBytes(),
       enter: (operation, ...args) => this.#enter([operation, ...args]),
       pristine: (operation) => this.#pristine(operation),
       referToGlobalsOnly: (name, ownNames) => isolate.referToGlobalsOnly(name, ownNames),
-    };
-    return language.takeImage(powers);
+    });
   }
 
   async #enter(entry: readonly [string, ...Primitive[]]): ReturnType<ImagePowers['enter']> {
@@ -59,18 +57,25 @@ export class SessionImage {
     return { end, image };
   }
 
-  async #pristine(operation: string): Promise<string> {
+  async #pristine(operation: string): Promise<string | undefined> {
     const { language, spec, openedMs, cells } = this.#parts;
-    const isolate = this.#parts.another();
+    let isolate: Isolate;
+    try {
+      isolate = this.#parts.another();
+    } catch {
+      return undefined;
+    }
     isolate.listen({
       message: () => undefined,
       compute: (asked, args) => computeForGuest(asked, args, cells),
       catastrophe: () => undefined,
     });
     const [open, ...opening] = guestOpening({ ...spec, ...this.#granted }, openedMs);
-    void isolate.enter(language.engineEntryMs * 5, [open, openedMs, '', ...opening]);
-    const end = await isolate.enter(language.engineEntryMs, [operation, 0, '']);
+    // As long as an opening may take: what waits for this waits for nothing else.
+    const timeoutMs = language.engineEntryMs * 5;
+    void isolate.enter(timeoutMs, [open, openedMs, '', ...opening]);
+    const end = await isolate.enter(timeoutMs, [operation, 0, '']);
     void isolate.dispose();
-    return end.end === 'returned' ? end.text : '';
+    return end.end === 'returned' ? end.text : undefined;
   }
 }

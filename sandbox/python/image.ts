@@ -2,7 +2,7 @@
  * The image of a live session: what its memory and its files have become since the start of CPython, as bytes that another isolate
  * of the same version goes on from. What is in it was written by guest code, and counts for nothing but for that session.
  */
-import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { packImage, unpackImage } from '../image-file.ts';
 import type { EntryEnd } from '../isolate.ts';
 import type { ImagePowers, TakenImage } from '../session-language.ts';
 import { snapshotName } from './snapshot.ts';
@@ -10,9 +10,7 @@ import { snapshotName } from './snapshot.ts';
 /** A session that has changed more than that is made again by replay. */
 const CHANGED_BYTES_MAX = 64 * 1024 * 1024;
 const HEAD_BYTES_MAX = 4 * 1024 * 1024;
-const IMAGE_BYTES_MAX = 24 * 1024 * 1024;
 const REASON_MAX = 200;
-const NEW_LINE = 10;
 const TOO_MUCH = { refused: 'it holds too much' };
 
 /** As isolates are given it: see `PythonAssets`. */
@@ -33,22 +31,15 @@ export async function takeImage({ enter }: Pick<ImagePowers, 'enter'>): Promise<
   if (changed.length !== taken.length) return TOO_MUCH;
   const headLength = Buffer.alloc(4);
   headLength.writeUInt32LE(head.length);
-  const packed = zstdCompressSync(Buffer.concat([headLength, head, changed]), {
-    params: { [constants.ZSTD_c_compressionLevel]: 1, [constants.ZSTD_c_checksumFlag]: 1 },
-  });
-  const whole = Buffer.concat([Buffer.from(`${snapshotName()}\n`), packed]);
-  return whole.length > IMAGE_BYTES_MAX ? TOO_MUCH : { image: whole.toString('base64') };
+  const packed = packImage(snapshotName(), Buffer.concat([headLength, head, changed]));
+  return packed === undefined ? TOO_MUCH : { image: packed };
 }
 
 /** Undefined where it is of another version, or no image. */
 export function openImage(encoded: string): ImageAssets | undefined {
-  const bytes = Buffer.from(encoded, 'base64');
-  const end = bytes.indexOf(NEW_LINE);
-  if (bytes.toString('latin1', 0, Math.max(0, end)) !== snapshotName()) return undefined;
+  const whole = unpackImage(snapshotName(), encoded, 4 + HEAD_BYTES_MAX + CHANGED_BYTES_MAX);
+  if (whole === undefined) return undefined;
   try {
-    const whole = zstdDecompressSync(bytes.subarray(end + 1), {
-      maxOutputLength: 4 + HEAD_BYTES_MAX + CHANGED_BYTES_MAX,
-    });
     const data = 4 + whole.readUInt32LE();
     const image = new SharedArrayBuffer(whole.length - data);
     new Uint8Array(image).set(whole.subarray(data));

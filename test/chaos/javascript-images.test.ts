@@ -1,7 +1,6 @@
 /** JavaScript sessions that go on from an image: what could not be lived again, and what would take long to. */
-import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import test, { type ExecutionContext } from 'ava';
+import { imagesOf, interrupt, returnToEach, sleep } from './_images.ts';
 import { jsonOf, Survivor } from './_survivor.ts';
 
 const start = (t: ExecutionContext, language: 'javascript' | 'typescript' = 'javascript'): Promise<Survivor> =>
@@ -10,26 +9,8 @@ const start = (t: ExecutionContext, language: 'javascript' | 'typescript' = 'jav
 /** Computes for long enough that an image is worth it. */
 const WORK = 'let total = 0; for (let i = 0; i < 3e8; i++) total = (total + i) % 1000; total';
 
-const sleep = async ({ client, sessionId }: Survivor): Promise<boolean> =>
-  (await client.call('session.hibernate', { sessionId })).hibernated;
-
-const imagesOf = (session: Survivor): number => {
-  const database = new DatabaseSync(join(session.stateDir, 'durable.sqlite'));
-  try {
-    return Number(database.prepare('SELECT count(*) AS images FROM image').get()?.['images']);
-  } finally {
-    database.close();
-  }
-};
-
-/** Ends a cell in the middle of what it computes, which nobody can do twice in the same way. */
-async function interrupt(session: Survivor): Promise<void> {
-  const cell = session.begin('print("computing"); for (;;) n++');
-  await session.event((event) => event.kind === 'output' && event.text.includes('computing'));
-  await session.client.call('session.interrupt', { sessionId: session.sessionId });
-  const { status, error } = await cell.result();
-  if (status !== 'error' || error?.code !== 'INTERRUPTED') throw new Error(JSON.stringify(error));
-}
+/** Computes for ever. */
+const LOOP = 'print("computing"); for (;;) n++';
 
 for (const language of ['javascript', 'typescript'] as const)
   test(`a ${language} session that was stopped in the middle of computing outlives its daemon and its host all the same`, async (t) => {
@@ -37,7 +18,7 @@ for (const language of ['javascript', 'typescript'] as const)
     await session.run(
       'let n = 0; const before = [1, { deep: new Map([["k", 2]]) }]; class Point { x = 1 }; const p = new Point(); print("once")',
     );
-    await interrupt(session);
+    await interrupt(session, LOOP);
     const question = '[before[0], before[1].deep.get("k"), p instanceof Point, n]';
     const expected = jsonOf(await session.run(question)) as unknown[];
     t.true((expected.at(-1) as number) > 0);
@@ -77,21 +58,6 @@ test('a session that cannot become an image is made again by its cells', async (
 
 test('a session is taken back to a checkpoint of before and after a stop', async (t) => {
   const session = await start(t);
-  const { sessionId } = session;
-  const create = (name: string) => session.client.call('checkpoint.create', { sessionId, name });
-  const restore = (name: string) => session.client.call('checkpoint.restore', { sessionId, name });
   await session.run(`${WORK}; let n = 0, state = "one"`);
-  await create('one');
-  await session.run('state = "two"');
-  await create('two');
-  await interrupt(session);
-  await session.run('state = "three"');
-  await create('three');
-  await session.run('state = "four"');
-  for (const name of ['three', 'two', 'one']) {
-    await restore(name);
-    t.is(jsonOf(await session.run('state')), name);
-    await session.crash();
-    t.is(jsonOf(await session.run('state')), name);
-  }
+  await returnToEach(t, session, () => interrupt(session, LOOP));
 });

@@ -2,10 +2,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import test, { type ExecutionContext } from 'ava';
 import type { Params } from '../../client/protocol.ts';
 import { fillSnapshotCache } from '../harness/snapshot-cache.ts';
+import { imagesOf, interrupt, returnToEach, sleep } from './_images.ts';
 import { jsonOf, Survivor } from './_survivor.ts';
 
 const cache = mkdtempSync(join(tmpdir(), 'pyrepl3-cache-'));
@@ -22,34 +22,15 @@ const start = (t: ExecutionContext, params: Params<'session.create'> = {}): Prom
 const WORK =
   'import random\nkept = [random.random() for _ in range(3)]\ntotal = sum(i * i for i in range(3_000_000))\ntotal % 1000';
 
-const sleep = async ({ client, sessionId }: Survivor): Promise<boolean> =>
-  (await client.call('session.hibernate', { sessionId })).hibernated;
-
-/** Ends a cell in the middle of what it computes, which nobody can do twice in the same way. */
-async function interrupt(session: Survivor): Promise<void> {
-  const cell = session.begin('n = 0\nprint("computing")\nwhile True: n += 1');
-  await session.event((event) => event.kind === 'output' && event.text.includes('computing'));
-  await session.client.call('session.interrupt', { sessionId: session.sessionId });
-  const { status, error } = await cell.result();
-  if (status !== 'error' || error?.code !== 'INTERRUPTED') throw new Error(JSON.stringify(error));
-}
-
-const imagesOf = (session: Survivor, change: (images: DatabaseSync) => void = () => undefined): number => {
-  const database = new DatabaseSync(join(session.stateDir, 'durable.sqlite'));
-  try {
-    change(database);
-    return Number(database.prepare('SELECT count(*) AS images FROM image').get()?.['images']);
-  } finally {
-    database.close();
-  }
-};
+/** Computes for ever. */
+const LOOP = 'n = 0\nprint("computing")\nwhile True: n += 1';
 
 test.serial(
   'a session that was stopped in the middle of computing outlives its daemon and its host all the same',
   async (t) => {
     const session = await start(t);
     await session.run('before = [1, 2]; print("once")');
-    await interrupt(session);
+    await interrupt(session, LOOP);
     const counted = jsonOf(await session.run('before.append(n > 0); n'));
     t.true(await sleep(session));
     await session.crash();
@@ -120,7 +101,7 @@ test.serial('what is left of the images is of use where the newest is not', asyn
   const session = await start(t);
   const { sessionId } = session;
   await session.run(`${WORK}\nstate = "one"`);
-  await interrupt(session);
+  await interrupt(session, LOOP);
   await session.client.call('checkpoint.create', { sessionId, name: 'stopped' });
   await session.run(`${WORK}\nstate = "two"`);
   t.true(await sleep(session));
@@ -138,22 +119,8 @@ test.serial('what is left of the images is of use where the newest is not', asyn
 test.serial('a session is taken back to a checkpoint of before and after a stop', async (t) => {
   const session = await start(t);
   const { sessionId } = session;
-  const create = (name: string) => session.client.call('checkpoint.create', { sessionId, name });
-  const restore = (name: string) => session.client.call('checkpoint.restore', { sessionId, name });
   await session.run(`${WORK}\nstate = "one"`);
-  await create('one');
-  await session.run('state = "two"');
-  await create('two');
-  await interrupt(session);
-  await session.run('state = "three"');
-  await create('three');
-  await session.run('state = "four"');
-  for (const name of ['three', 'two', 'one']) {
-    await restore(name);
-    t.is(jsonOf(await session.run('state')), name);
-    await session.crash();
-    t.is(jsonOf(await session.run('state')), name);
-  }
+  await returnToEach(t, session, () => interrupt(session, LOOP));
   const { error } = await session.client.call('session.execute', {
     ...{ sessionId, source: 'state = "five"; 1 / 0', rollbackOnError: true },
   });

@@ -1,5 +1,13 @@
 import { SandboxHost } from '../../sandbox/host.ts';
-import type { CellLimits, FromHost, IsolateSpec, PlatformSpec, Question, ToHost } from '../../sandbox/protocol.ts';
+import type {
+  Answer,
+  CellLimits,
+  FromHost,
+  IsolateSpec,
+  PlatformSpec,
+  Question,
+  ToHost,
+} from '../../sandbox/protocol.ts';
 
 export const PLATFORM: PlatformSpec = {
   liveClock: false,
@@ -106,6 +114,12 @@ export class Hosted {
       this.heard('answer', (message) => message.id === id),
       this.heard('refusal', (message) => message.id === id),
     ]);
+  }
+
+  async imageOf(isolate: string): Promise<Extract<Answer, { about: 'image' }>> {
+    const told = await this.ask(isolate, { about: 'image' });
+    if (told.kind !== 'answer' || told.answer.about !== 'image') throw new Error(JSON.stringify(told));
+    return told.answer;
   }
 
   /** An isolate that is not disposed of keeps this process from ending. */

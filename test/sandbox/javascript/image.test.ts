@@ -1,19 +1,11 @@
 /** Images of JavaScript sessions: what is in one is there again, in another isolate, and what cannot be is refused. */
 import test, { type ExecutionContext } from 'ava';
-import type { Answer, IsolateImage, IsolateSpec, ReplayStep } from '../../../sandbox/protocol.ts';
+import type { IsolateImage, IsolateSpec, ReplayStep } from '../../../sandbox/protocol.ts';
 import { Hosted, PLATFORM, SPEC } from '../_hosted.ts';
 import { RecordedLife } from '../_recorded-life.ts';
 
 const host = new Hosted();
 test.after.always(() => host.close());
-
-type Image = Extract<Answer, { about: 'image' }>;
-
-async function imageOf(isolate: string): Promise<Image> {
-  const told = await host.ask(isolate, { about: 'image' });
-  if (told.kind !== 'answer' || told.answer.about !== 'image') throw new Error(JSON.stringify(told));
-  return told.answer;
-}
 
 async function value(isolate: string, source: string): Promise<unknown> {
   const { outcome } = await host.run(isolate, source, { outputBytes: 100_000 });
@@ -40,7 +32,7 @@ async function goOn(
     t.false(outcome.status === 'stopped', source);
     sources.push([cell, source]);
   }
-  const { image, refused, since } = await imageOf(first.isolate);
+  const { image, refused, since } = await host.imageOf(first.isolate);
   t.deepEqual([refused, since], ['', 0], cells.join('\n'));
   const entries = first.records.filter(({ op }) => op !== 'open' && op !== 'reads' && op !== 'torn').length;
   const from = { image: image as string, entries, cells: sources };
@@ -312,7 +304,7 @@ for (const [what, cells, reason] of refused)
     const isolate = `refused-${++isolates}`;
     host.open(isolate);
     for (const source of [...cells, 'var after = 1']) await host.run(isolate, source);
-    const { image, refused } = await imageOf(isolate);
+    const { image, refused } = await host.imageOf(isolate);
     t.deepEqual([image, refused], [null, reason]);
     t.is(await value(isolate, 'after + 1'), 2);
     if (what === 'a proxy') t.is(await value(isolate, 'traps'), 0);

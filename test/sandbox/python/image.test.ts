@@ -1,5 +1,5 @@
 import test, { type ExecutionContext } from 'ava';
-import type { Answer, IsolateImage } from '../../../sandbox/protocol.ts';
+import type { IsolateImage } from '../../../sandbox/protocol.ts';
 import { PLATFORM, SPEC } from '../_hosted.ts';
 import { RecordedLife } from '../_recorded-life.ts';
 import { HostedPython } from './_hosted-python.ts';
@@ -7,17 +7,9 @@ import { HostedPython } from './_hosted-python.ts';
 const host = new HostedPython();
 test.after.always(() => host.close());
 
-type Image = Extract<Answer, { about: 'image' }>;
-
-async function imageOf(isolate: string): Promise<Image> {
-  const told = await host.ask(isolate, { about: 'image' });
-  if (told.kind !== 'answer' || told.answer.about !== 'image') throw new Error(JSON.stringify(told));
-  return told.answer;
-}
-
 /** How the next isolate goes on from where the recorded one is. */
 async function imageFor(t: ExecutionContext, life: RecordedLife): Promise<IsolateImage> {
-  const { image, refused, since } = await imageOf(life.isolate);
+  const { image, refused, since } = await host.imageOf(life.isolate);
   t.deepEqual([refused, since], ['', 0]);
   const entries = life.records.filter(({ op }) => op !== 'open' && op !== 'reads' && op !== 'torn').length;
   return { image: image as string, entries, cells: [] };
@@ -76,14 +68,14 @@ for (const liveClock of [false, true])
     const moment = 'import time; started = time.time(); [time.time() >= started, started > 1e9]';
     t.deepEqual(await host.value(three, moment), [true, true]);
     t.true(await host.value(three, 'times == [os.lstat(name).st_mtime for name in (".", "link")]'));
-    t.is((await imageOf(three)).refused, '');
+    t.is((await host.imageOf(three)).refused, '');
   });
 
 test('what cannot be in an image is refused, with the reason, and the session goes on', async (t) => {
   host.open('refusing');
   const refusal = async (source: string): Promise<string> => {
     await host.outcome('refusing', source);
-    const { image, refused } = await imageOf('refusing');
+    const { image, refused } = await host.imageOf('refusing');
     t.true(image === null);
     return refused;
   };
@@ -93,7 +85,7 @@ test('what cannot be in an image is refused, with the reason, and the session go
     'something of it is under way',
   );
   await host.outcome('refusing', 'later.cancel()\nawait asyncio.sleep(0)');
-  t.is((await imageOf('refusing')).refused, '');
+  t.is((await host.imageOf('refusing')).refused, '');
   t.is(await refusal('import js; 0'), 'it has used what JavaScript’s side of the isolate holds');
   t.is(await host.value('refusing', '"js" in globals() and later.cancelled()'), true);
 });
@@ -101,7 +93,7 @@ test('what cannot be in an image is refused, with the reason, and the session go
 test('an image that is of another version, or damaged, is no way to make a session', async (t) => {
   host.open('sound');
   await host.outcome('sound', 'x = 1');
-  const { image } = await imageOf('sound');
+  const { image } = await host.imageOf('sound');
   const bytes = Buffer.from(image as string, 'base64');
   const damaged = Buffer.concat([bytes.subarray(0, 200), Buffer.alloc(100), bytes.subarray(300)]);
   for (const [index, wrong] of [Buffer.from(`x${bytes.toString('latin1')}`, 'latin1'), damaged].entries()) {
