@@ -5,7 +5,9 @@
  * I2: after `boot`, guest code is entered only through `enter`, under a timeout.
  * I3: a disposed isolate settles every entry that was open.
  */
+import { availableParallelism } from 'node:os';
 import ivm from 'isolated-vm';
+import { EntryTurns } from './entry-turns.ts';
 import { Inspector } from './inspector.ts';
 import { interrupt } from './interrupt.ts';
 
@@ -57,6 +59,9 @@ const INTERPRETER_GRACE_MS = 10_000;
 
 /** The prelude's compiled code is the same in every isolate of a host, so each compilation after the first reuses it. */
 const preludeCode = new Map<string, ivm.ExternalCopy<ArrayBuffer>>();
+
+/** Of this process, as the threads of isolated-vm are. */
+const turns = new EntryTurns(availableParallelism());
 
 const PRELUDE_ORIGIN = { filename: 'pyrepl3:prelude' };
 const installing = (prelude: string): string =>
@@ -157,11 +162,12 @@ export class Isolate {
       }
       const settle = (end: EntryEnd): void => {
         if (!this.#open.delete(settle)) return;
+        turns.end(turn);
         resolve(end);
       };
       this.#open.add(settle);
       // isolated-vm reads the stack of whoever calls it, ten frames deep: from a microtask there are few to read.
-      queueMicrotask(() => this.#apply(timeoutMs, args, settle));
+      const turn = turns.take(this, () => this.#apply(timeoutMs, args, settle));
     });
   }
 
@@ -218,6 +224,7 @@ export class Isolate {
   }
 
   #interruptInterpreter(signal: Uint8Array): Promise<boolean> {
+    turns.hurry(this);
     const running = [...this.#open];
     const over = (): boolean => this.checkDisposed() || !running.some((settle) => this.#open.has(settle));
     return interrupt(signal, { over, cpuMs: () => this.cpuMs }, { cpuMs: PROBE_MS, wallMs: PROBE_WALL_MS });
@@ -225,6 +232,7 @@ export class Isolate {
 
   async #terminateExecution(): Promise<boolean> {
     this.#terminating = true;
+    turns.hurry(this);
     let interrupted: ((end: EntryEnd) => void)[] = [];
     let alive = false;
     for (let attempt = 0; attempt < PROBE_WAITS_MS.length && !alive; attempt++) {
@@ -270,6 +278,7 @@ export class Isolate {
         if (this.cpuMs - startCpuMs > waitCpuMs || performance.now() - startMs > PROBE_WALL_MS) settle(false);
       }, PROBE_LOOK_MS);
       void this.enter(PROBE_MS, ['probe', 0, '']).then(() => settle(true));
+      turns.hurry(this);
     });
   }
 
@@ -311,18 +320,23 @@ export class Isolate {
       // isolated-vm never settles this where an execution is terminated, or the isolate goes over its memory limit, meanwhile.
       const settle = (_: EntryEnd | undefined, bytes = 0): void => {
         clearTimeout(timer);
+        turns.end(turn);
         this.#readings.delete(settle);
         resolve(bytes);
       };
-      const timer = setTimeout(() => {
-        this.checkDisposed();
-        settle(undefined);
-      }, READING_MS_MAX);
       this.#readings.add(settle);
-      this.#isolate.getHeapStatistics().then(
-        (heap) => settle(undefined, heap.used_heap_size + heap.externally_allocated_size),
-        () => settle(undefined),
-      );
+      let timer: NodeJS.Timeout | undefined;
+      const turn = turns.take(this, () => {
+        timer = setTimeout(() => {
+          this.checkDisposed();
+          // The answer of one that could not be heard for so long may have come.
+          setImmediate(() => settle(undefined));
+        }, READING_MS_MAX);
+        this.#isolate.getHeapStatistics().then(
+          (heap) => settle(undefined, heap.used_heap_size + heap.externally_allocated_size),
+          () => settle(undefined),
+        );
+      });
     });
   }
 
