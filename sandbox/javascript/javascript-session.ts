@@ -191,8 +191,8 @@ export class JavaScriptSession implements HostSession {
 
   tick(): void {
     const cell = this.#cells.running;
-    // To end the engine's own first entry would be to end the session.
-    if (this.#entries.active === 0 || !this.#isOpen) return;
+    // To end the engine's own first entry would be to end the session; an image takes what it takes.
+    if (this.#entries.active === 0 || !this.#isOpen || this.#image.taking) return;
     if (cell === undefined || this.#background.running) {
       if (this.#background.overdrawn)
         this.#background.stop(() =>
@@ -307,7 +307,10 @@ export class JavaScriptSession implements HostSession {
     if (busy) return { about: 'image', image: null, refused: 'something of it is under way', since: 0 };
     // Meanwhile the isolate holds what is none of the user's.
     this.#cells.hold();
-    const taken = await this.#image.take().finally(() => this.#cells.release());
+    const taken = await this.#image.take().finally(() => {
+      this.#background.reset();
+      this.#cells.release();
+    });
     return { about: 'image', image: null, refused: '', ...taken, since: this.#entries.made - made };
   }
 

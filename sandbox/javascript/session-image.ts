@@ -21,6 +21,7 @@ export class SessionImage {
   readonly #parts: SessionImageParts;
   /** What has come of the image that is being taken. */
   #image: ImageParts | undefined;
+  #taking = false;
   #granted: Pick<CapabilityGrant, 'capabilities' | 'patient'>;
 
   constructor(parts: SessionImageParts) {
@@ -37,16 +38,26 @@ export class SessionImage {
     this.#image?.take(part);
   }
 
+  /** Whether what the isolate does is none of the guest's doing. */
+  get taking(): boolean {
+    return this.#taking;
+  }
+
   /** Nothing may be running in the isolate. */
   async take(): Promise<TakenImage> {
     const { isolate, language, spec } = this.#parts;
-    return language.takeImage({
-      heapMiB: spec.heapMiB,
-      heapBytes: () => isolate.heapBytes(),
-      enter: (operation, ...args) => this.#enter([operation, ...args]),
-      pristine: (operation) => this.#pristine(operation),
-      referToGlobalsOnly: (name, ownNames) => isolate.referToGlobalsOnly(name, ownNames),
-    });
+    this.#taking = true;
+    try {
+      return await language.takeImage({
+        heapMiB: spec.heapMiB,
+        heapBytes: () => isolate.heapBytes(),
+        enter: (operation, ...args) => this.#enter([operation, ...args]),
+        pristine: (operation) => this.#pristine(operation),
+        referToGlobalsOnly: (name, ownNames) => isolate.referToGlobalsOnly(name, ownNames),
+      });
+    } finally {
+      this.#taking = false;
+    }
   }
 
   async #enter(entry: readonly [string, ...Primitive[]]): ReturnType<ImagePowers['enter']> {

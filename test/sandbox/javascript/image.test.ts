@@ -314,6 +314,12 @@ for (const [what, cells, reason] of refused)
     );
   });
 
+test('an image takes what it takes, whatever ended cells may still use', async (t) => {
+  const cells = ['const many = Array.from({ length: 40_000 }, (_, n) => ({ n }))'];
+  const { next } = await goOn(t, cells, { ...SPEC, backgroundCpuMsMax: 1 });
+  t.is(await value(next, 'many.length'), 40_000);
+});
+
 test('an image that is of another version, or damaged, is no way to make a session', async (t) => {
   const { image, first } = await goOn(t, ['const x = 1']);
   const bytes = Buffer.from(image.image, 'base64');
