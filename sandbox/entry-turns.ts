@@ -1,7 +1,7 @@
 /**
  * Whose turn it is to enter an isolate. isolated-vm keeps threads for one entry more than the machine has cores; for each entry
- * beyond that it starts one and ends it, which costs several times what a short entry does. So only as many begin at once as there
- * are cores, and the others wait until those have ended or turn out to be long.
+ * beyond that it starts one and ends it, which costs several times what a short entry does. So only as many begin at once, and the
+ * others wait until those have ended or turn out to be long.
  *
  * I1: turns begin in the order in which they were taken.
  * I2: a turn waits for short entries only. Where none ends, twice as many begin at each look as at the one before.

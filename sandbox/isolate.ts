@@ -60,8 +60,8 @@ const INTERPRETER_GRACE_MS = 10_000;
 /** The prelude's compiled code is the same in every isolate of a host, so each compilation after the first reuses it. */
 const preludeCode = new Map<string, ivm.ExternalCopy<ArrayBuffer>>();
 
-/** Of this process, as the threads of isolated-vm are. */
-const turns = new EntryTurns(availableParallelism());
+/** As many as isolated-vm has threads for in this process. */
+const turns = new EntryTurns(availableParallelism() + 1);
 
 const PRELUDE_ORIGIN = { filename: 'pyrepl3:prelude' };
 const installing = (prelude: string): string =>
