@@ -34,6 +34,7 @@ import { Packages } from './packages/packages.ts';
 import { policyHandlers } from './policy/policy-handlers.ts';
 import { type PolicySource, resolvePolicySource } from './policy/policy-source.ts';
 import { PolicyStore } from './policy/policy-store.ts';
+import { Executions } from './session/executions.ts';
 import { SessionOwners } from './session/session-owners.ts';
 import { SessionRegistry } from './session/session-registry.ts';
 import { type Listener, listen } from './transport/listener.ts';
@@ -79,7 +80,7 @@ export class Daemon {
   readonly #ended = Promise.withResolvers<void>();
   readonly #startedMs: number;
   #listeners: Listener[] = [];
-  #executions = 0;
+  readonly #executions: Executions;
 
   /** Fails with a Fault that says what to mend; nothing is left behind then. */
   static async start(parts: DaemonParts): Promise<Daemon> {
@@ -140,6 +141,7 @@ export class Daemon {
     this.#watchdog = new Watchdog(() => this.#pool.hosts, clock.monotonicMs);
     const sessionStore = new SessionStore(this.#store);
     const inbox = new Inbox({ nowMs: clock.nowMs, monotonicMs: clock.monotonicMs, audit: this.#audit });
+    this.#executions = new Executions(clock.monotonicMs);
     this.#sessions = new SessionRegistry({
       pool: this.#pool,
       packages: this.#packages,
@@ -154,9 +156,7 @@ export class Daemon {
       nowMs: clock.nowMs,
       monotonicMs: clock.monotonicMs,
       log,
-      executed: () => {
-        this.#executions++;
-      },
+      executions: this.#executions,
       closed: (sessionId) => this.#engines.sessionClosed(sessionId),
     });
     this.#policy.subscribe(({ policy: next, packages, widenRunning }) => {
@@ -330,7 +330,7 @@ export class Daemon {
       connections: this.#listeners.reduce((sum, listener) => sum + listener.size, 0),
       sessions: this.#sessions.size,
       running: this.#sessions.running,
-      executions: this.#executions,
+      executions: this.#executions.count,
       draining: this.#drain.draining,
       rssBytes: process.memoryUsage.rss(),
       hosts: this.#pool.hosts.map(({ pid, cordon, isolates }) => ({

@@ -18,6 +18,7 @@ import { HOST_LIMITS } from '../hosts/host-limits.ts';
 import { Answers } from './answers.ts';
 import { Execution, type ExecutionEnd } from './execution.ts';
 import { faultError, plainError } from './execution-error.ts';
+import type { Executions } from './executions.ts';
 import type { SessionLife } from './session-life.ts';
 
 export interface CellQueuePowers {
@@ -32,7 +33,7 @@ export interface CellQueuePowers {
   readonly ready: () => boolean;
   /** The cell is far over its time and its host did not stop it. */
   readonly overdue: (message: string) => void;
-  readonly executed: () => void;
+  readonly executions: Pick<Executions, 'began' | 'ended'>;
   /** The last of the cells has ended. */
   readonly rested: () => void;
   readonly journal: Pick<SessionJournal, 'assertWritable' | 'answer' | 'whenCommitted'>;
@@ -205,6 +206,7 @@ export class CellQueue {
       this.#powers.emit({ kind: 'execution.started', executionId: execution.executionId, cell: execution.cell });
     execution.announced = true;
     this.#armDeadline();
+    this.#powers.executions.began(execution);
   }
 
   /** Ends the running cell, if there is one, and starts the next. */
@@ -220,7 +222,7 @@ export class CellQueue {
     const wasRunning = this.running === execution;
     this.#handed.splice(this.#handed.indexOf(execution), 1);
     const { executionId } = execution;
-    const { audit, sessionId, emit, monotonicMs, executed } = this.#powers;
+    const { audit, sessionId, emit, monotonicMs, executions } = this.#powers;
     const code: { readonly code?: FaultCode } = end.status === 'error' ? { code: end.error.code } : {};
     audit.note('execution.finished', { sessionId, executionId, status: end.status, ...code });
     if (code.code !== undefined && LIMITS_HIT.has(code.code))
@@ -228,7 +230,7 @@ export class CellQueue {
     if (wasRunning) clearTimeout(this.#deadline);
     emit({ kind: 'execution.finished', executionId, status: end.status, ...code });
     this.#settle(execution, end, usage, wasRunning ? monotonicMs() - execution.startedMs : 0);
-    executed();
+    executions.ended(execution);
     if (wasRunning && this.running !== undefined) this.#begin(this.running);
   }
 

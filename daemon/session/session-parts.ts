@@ -49,12 +49,12 @@ export function makeParts(
   whole: WholeSession,
 ): SessionParts {
   const { sessionId, principal, name, language, argv, events, journal } = setup;
-  const { pool, packages, audit, monotonicMs, nowMs, executed } = powers;
+  const { pool, packages, audit, monotonicMs, nowMs, executions } = powers;
   const { grant, committed } = whole;
   const emit = (event: EventBody): void => events.tell(event);
   const life = new SessionLife(sessionId, journal, nowMs);
   const cells: CellQueue = new CellQueue({
-    ...{ sessionId, audit, monotonicMs, executed, emit, journal, life },
+    ...{ sessionId, audit, monotonicMs, executions, emit, journal, life },
     limits: () => grant().limits,
     run: whole.run,
     ready: () => keeper.ready,

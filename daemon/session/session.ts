@@ -17,6 +17,7 @@ import type { Principal } from '../transport/principal.ts';
 import { type AskedExecution, type CellQueue, NOT_STARTED } from './cell-queue.ts';
 import { type Execution, type ExecutionEnd, endOf, notTakenBack } from './execution.ts';
 import { plainError } from './execution-error.ts';
+import type { Executions } from './executions.ts';
 import type { IsolateKeeper, KeeperPowers } from './isolate-keeper.ts';
 import type { LevelRaises } from './level-raises.ts';
 import type { SessionCalls } from './session-calls.ts';
@@ -36,8 +37,7 @@ export interface SessionPowers extends EffectsPowers, Pick<KeeperPowers, 'pool' 
   readonly violated: (session: Session, message: string) => void;
   /** An administrator has agreed that the session goes up. Fails with LEVEL_DENIED where who has asked may not have it there any more. */
   readonly raised: (session: Session, raise: StoredRaise) => void;
-  /** An execution has ended, for the daemon's figures. */
-  readonly executed: () => void;
+  readonly executions: Executions;
 }
 
 export class Session {

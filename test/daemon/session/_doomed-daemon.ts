@@ -18,6 +18,7 @@ import { SessionStore } from '../../../daemon/durability/session-store.ts';
 import { Fault } from '../../../daemon/fault.ts';
 import { Inbox } from '../../../daemon/hitl/inbox.ts';
 import { Packages } from '../../../daemon/packages/packages.ts';
+import { Executions } from '../../../daemon/session/executions.ts';
 import { SessionOwners } from '../../../daemon/session/session-owners.ts';
 import { SessionRegistry } from '../../../daemon/session/session-registry.ts';
 import { type Principal, principalOf } from '../../../daemon/transport/principal.ts';
@@ -206,7 +207,7 @@ export class DoomedDaemon {
       ...{ policy, store, log, nowMs, monotonicMs },
       owners: new SessionOwners({ runtime, store, group: null, monotonicMs }),
       ceilings: () => ({ client: LEVEL, admin: LEVEL }),
-      executed: () => undefined,
+      executions: new Executions(monotonicMs),
       closed: () => undefined,
     });
   }
