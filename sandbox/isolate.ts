@@ -318,7 +318,7 @@ export class Isolate {
   heapBytes(): Promise<number> {
     return new Promise((resolve) => {
       // isolated-vm never settles this where an execution is terminated, or the isolate goes over its memory limit, meanwhile.
-      const settle = (_: EntryEnd | undefined, bytes = 0): void => {
+      const settle = (_?: EntryEnd, bytes = 0): void => {
         clearTimeout(timer);
         turns.end(turn);
         this.#readings.delete(settle);
@@ -330,12 +330,10 @@ export class Isolate {
         timer = setTimeout(() => {
           this.checkDisposed();
           // The answer of one that could not be heard for so long may have come.
-          setImmediate(() => settle(undefined));
+          setImmediate(settle);
         }, READING_MS_MAX);
-        this.#isolate.getHeapStatistics().then(
-          (heap) => settle(undefined, heap.used_heap_size + heap.externally_allocated_size),
-          () => settle(undefined),
-        );
+        const read = this.#isolate.getHeapStatistics();
+        read.then((heap) => settle(undefined, heap.used_heap_size + heap.externally_allocated_size), settle);
       });
     });
   }
