@@ -23,9 +23,10 @@ export class EntryTurns {
   readonly #running = new Map<Turn, number>();
   #looks = 0;
   #looking = false;
-  /** How many may run now, and whether one has ended since the last look. */
-  #allowed: number;
+  /** Whether one has ended since others wait for a look. */
   #ended = false;
+  /** How many of the short ones may run now. */
+  #allowed: number;
 
   constructor(atOnce: number, later: (look: () => void) => void = (look) => void setTimeout(look, LOOK_MS)) {
     this.#atOnce = this.#allowed = atOnce;
@@ -61,12 +62,17 @@ export class EntryTurns {
   #next(): void {
     while (this.#running.size < this.#allowed) {
       const turn = this.#waiting.shift();
-      if (turn === undefined) return;
+      if (turn === undefined) break;
       this.#running.set(turn, this.#looks);
       queueMicrotask(turn.begin);
     }
-    if (this.#looking || this.#waiting.length === 0) return;
+    if (this.#waiting.length === 0) this.#allowed = this.#atOnce;
+    else if (!this.#looking) this.#lookLater();
+  }
+
+  #lookLater(): void {
     this.#looking = true;
+    this.#ended = false;
     this.#later(() => this.#look());
   }
 
@@ -74,8 +80,7 @@ export class EntryTurns {
     this.#looking = false;
     for (const [turn, looks] of this.#running) if (looks < this.#looks) this.#running.delete(turn);
     this.#looks++;
-    this.#allowed = this.#ended || this.#waiting.length === 0 ? this.#atOnce : this.#allowed * 2;
-    this.#ended = false;
+    this.#allowed = this.#ended ? this.#atOnce : this.#allowed * 2;
     this.#next();
   }
 }

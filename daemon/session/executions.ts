@@ -31,7 +31,7 @@ export class Executions {
     return this.#count;
   }
 
-  /** It is at a host now. */
+  /** It is on its way to a host. */
   began(execution: object): void {
     const nowMs = this.#monotonicMs();
     for (const [other, beganMs] of this.#young) {

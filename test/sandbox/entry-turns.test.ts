@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises';
 import test from 'ava';
 import { EntryTurns, type Turn } from '../../sandbox/entry-turns.ts';
 import { Isolate } from '../../sandbox/isolate.ts';
@@ -60,6 +59,18 @@ test('those that begin while others end are no more at once than before', async 
   t.is(begun.join(''), 'abcdef', 'b and c are long');
 });
 
+test('more than may begin at once do only for as long as somebody waits', async (t) => {
+  const { turns, begun, take, look } = twoAtOnce();
+  const long = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'].map((name) => take(name));
+  await look();
+  await look();
+  t.is(begun.join(''), 'abcdefgh');
+  for (const turn of long) turns.end(turn);
+  for (const name of 'ijkl') take(name);
+  await Promise.resolve();
+  t.is(begun.join(''), 'abcdefghij');
+});
+
 test('those of one owner begin at once where they are asked to, and nobody else does', async (t) => {
   const { turns, begun, take } = twoAtOnce();
   const owner = {};
@@ -84,7 +95,17 @@ test('isolates that compute keep no other one waiting, and those that wait behin
   const answer = await quick.enter(60_000, ['run', 0, '', 1, 'direct', 1024, '', '6*7']);
   t.like(answer, { end: 'returned' });
   t.regex(JSON.stringify(answer), /42/);
-  await setImmediate();
   t.true((await Promise.all(spinning.map((isolate) => isolate.terminate()))).every(Boolean));
   t.deepEqual(new Set(await Promise.all(ends)), new Set(['terminated']));
+});
+
+test('what is disposed of while it waits for its turn is told so', async (t) => {
+  const spin = ['run', 0, '', 1, 'direct', 1024, '', 'for (;;);'] as const;
+  const isolates = Array.from({ length: 9 }, () => new Isolate(8, PRELUDE));
+  t.teardown(() => Promise.all(isolates.map((isolate) => isolate.dispose())));
+  const [waiting, ...spinning] = isolates as [Isolate, ...Isolate[]];
+  for (const isolate of spinning) void isolate.enter(60_000, spin);
+  const ended = waiting.enter(60_000, spin);
+  t.true(await waiting.dispose());
+  t.regex((await ended).end, /^(?:terminated|disposed)$/);
 });
