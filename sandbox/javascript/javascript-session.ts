@@ -124,6 +124,7 @@ export class JavaScriptSession implements HostSession {
       },
       torn: (why) => this.#entries.record({ op: 'torn', why }),
       stuck: (message) => this.#lose('stuck', message),
+      outgrown: () => this.#outgrown(),
     });
   }
 
@@ -142,9 +143,7 @@ export class JavaScriptSession implements HostSession {
   async #enter(timeoutMs: number, entry: readonly [string, ...Primitive[]], kept?: Kept): Promise<EntryEnd> {
     const end = await this.#entries.enter(timeoutMs, entry, kept);
     if (end.end === 'unhandled') this.#output.write('stderr', uncaughtRejection(end.error, this.#cells.sourceOf));
-    if (end.end === 'disposed') {
-      this.#lose('memory', `The session used more than its ${this.#heapMiB} MiB of memory.`);
-    }
+    if (end.end === 'disposed') this.#outgrown();
     this.#cells.finishDone();
     this.#turned();
     return end;
@@ -356,6 +355,10 @@ export class JavaScriptSession implements HostSession {
   async #settled(): Promise<boolean> {
     while (!this.#disposed && (this.#entries.active > 0 || this.#cells.changing)) await this.#turn.promise;
     return this.#cells.running === undefined;
+  }
+
+  #outgrown(): void {
+    this.#lose('memory', `The session used more than its ${this.#heapMiB} MiB of memory.`);
   }
 
   #lose(by: 'memory' | 'stuck', message: string): void {

@@ -50,6 +50,8 @@ export interface CellsPowers {
   /** Code is ended in the middle. */
   torn(why: string): void;
   stuck(message: string): void;
+  /** The isolate has gone over its memory limit. */
+  outgrown(): void;
 }
 
 export class SessionCells {
@@ -313,6 +315,11 @@ export class SessionCells {
     const reading = this.#powers.heap.after(cpuMs);
     if (reading !== undefined) await reading;
     if (this.#running !== cell) return;
+    // isolated-vm looks at the memory once an entry has ended: it is the cell that used it whose answer does not count.
+    if (reading !== undefined && this.#isolate.checkDisposed()) {
+      this.#powers.outgrown();
+      return;
+    }
     this.#running = undefined;
     const usage = { cpuMs, wallMs, ...this.#holdings };
     // What came to its end while it was being stopped had met its limit all the same.

@@ -100,6 +100,17 @@ testAttacks(test, shared, [
 
 const ofSession = (sessionId: string) => (event: SessionEvent) => event.sessionId === sessionId;
 
+test.serial('D01: the cell that took the memory is the one that is ended, and none after it', async (t) => {
+  // When isolated-vm comes to look at the memory is a matter of luck.
+  for (let round = 0; round < 4; round++) {
+    const guest = await Guest.open(shared().client, roomy);
+    await guest.run('var kept = 7');
+    t.regex(endOf(await guest.run("'x'.repeat(2 ** 29 - 24)")).slice(0, 2000), ENDED);
+    t.is(endOf(await guest.run('kept')), '7');
+    await guest.close();
+  }
+});
+
 test.serial('D09: output stops at the limit to the byte, says so once, and the cell goes on', async (t) => {
   const { client } = shared();
   const guest = await Guest.open(client, { limits: { cellOutputBytesMax: 1000 } });
