@@ -63,6 +63,9 @@ const preludeCode = new Map<string, ivm.ExternalCopy<ArrayBuffer>>();
 /** As many as isolated-vm has threads for in this process. */
 const turns = new EntryTurns(availableParallelism() + 1);
 
+/** Made in there, because that is the only place from where WebAssembly can read it. */
+const INTERRUPT = '(assets.interrupt = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true })).buffer';
+
 const PRELUDE_ORIGIN = { filename: 'pyrepl3:prelude' };
 const installing = (prelude: string): string =>
   `(() => { const s = globalThis.send, c = globalThis.compute; delete globalThis.send; delete globalThis.compute; return (${prelude})(s, c); })()`;
@@ -87,7 +90,7 @@ export class Isolate {
   /**
    * @param prelude source of an expression that evaluates to a function `(send, compute) => enter`
    * @param assets what the prelude finds in the global `assets`: texts and shared buffers. Such an isolate runs an interpreter,
-   * which is stopped through the byte `assets.interrupt`, because V8 would tear it apart in the middle of its work.
+   * which is stopped through the first byte of the memory `assets.interrupt`, because V8 would tear it apart in the middle of its work.
    * @throws where isolated-vm cannot make an isolate of this size
    */
   constructor(
@@ -96,7 +99,6 @@ export class Isolate {
     assets?: Readonly<Record<string, string | number | null | SharedArrayBuffer>>,
   ) {
     this.heapMiB = heapMiB;
-    this.#interrupt = assets === undefined ? undefined : new Uint8Array(new SharedArrayBuffer(1));
     this.#isolate = new ivm.Isolate({
       memoryLimit: heapMiB,
       inspector: true,
@@ -107,11 +109,10 @@ export class Isolate {
     this.#inspector = new Inspector(openInspector(this.#isolate, context), () => this.#isolate.isDisposed);
     context.global.setSync('send', new ivm.Callback(this.#receive, { ignored: true } as object));
     context.global.setSync('compute', new ivm.Callback(this.#compute));
-    if (assets !== undefined)
-      context.global.setSync(
-        'assets',
-        new ivm.ExternalCopy({ ...assets, interrupt: this.#interrupt?.buffer }).copyInto({ release: true }),
-      );
+    if (assets !== undefined) {
+      context.global.setSync('assets', new ivm.ExternalCopy(assets).copyInto({ release: true }));
+      this.#interrupt = new Uint8Array(context.evalSync(INTERRUPT, { copy: true }) as SharedArrayBuffer, 0, 1);
+    }
     const compiled = preludeCode.get(prelude);
     const script = this.#isolate.compileScriptSync(installing(prelude), {
       ...PRELUDE_ORIGIN,

@@ -19,7 +19,7 @@ export interface PythonFiles {
 
 /** Names that the two scripts find in their environment instead of in the isolate's global object. */
 const ENVIRONMENT =
-  'read, load, readbuffer, os, console, WebAssembly, Atomics, FinalizationRegistry, WeakRef, SharedArrayBuffer, setTimeout, clearTimeout, TextDecoder, TextEncoder, URL, AbortController, performance, Date, crypto, globalThis, heapBytesMax, heapLength, restoreHeap, atRest';
+  'read, load, readbuffer, os, console, WebAssembly, Atomics, FinalizationRegistry, WeakRef, SharedArrayBuffer, setTimeout, clearTimeout, TextDecoder, TextEncoder, URL, AbortController, performance, Date, crypto, globalThis, heapBytesMax, takeSignal, heapLength, restoreHeap, atRest';
 
 /** In the order in which they import each other. */
 const RUNNER_PARTS = [
@@ -57,6 +57,8 @@ const HEAP_MAX = 'getHeapMax=()=>4294901760';
  */
 const NEXT_TIMER = 'await new Promise(d=>API.scheduleCallback(d,0))';
 /** What holds Python up is waited for through its event loop, which what is between two cells has no part in. */
+/** By which CPython looks for signals: see guest/signal-reader.ts. */
+const SIGNAL_IMPORT = ',_Py_CheckEmscriptenSignals_Helper,';
 const AWAIT = 'return await(x??y)';
 
 const require = createRequire(import.meta.url);
@@ -107,6 +109,7 @@ function engineSource(main: string, loader: string): string {
     [/export default _createPyodideModule;\s*$/, 'return _createPyodideModule;'],
     [COPY, GROW_AND_COPY],
     [HEAP_MAX, 'getHeapMax=()=>heapBytesMax'],
+    [SIGNAL_IMPORT, ',_Py_CheckEmscriptenSignals_Helper:takeSignal,'],
     [NEXT_TIMER, 'await undefined'],
     [AWAIT, 'return await(atRest(x??y)??x??y)'],
   ];

@@ -23,8 +23,8 @@ export interface PythonAssets {
   /** The bytes, and the head as JSON, of the image that the session goes on from; null where it begins. Not shared with any other. */
   image: SharedArrayBuffer | null;
   readonly imageHead: string | null;
-  /** One byte: the host writes the number of a signal into it. */
-  readonly interrupt: SharedArrayBuffer;
+  /** A memory of WebAssembly's: the host writes the number of a signal into its first byte. */
+  readonly interrupt: { readonly buffer: SharedArrayBuffer };
   /** The largest that CPython's own heap may become. */
   readonly heapBytesMax: number;
   /** The packages to install: of each the paths of its files and their sizes, as JSON. What is in them is in `package0` and so on. */
@@ -109,7 +109,7 @@ export function makePython(
     uncurryThis(String.prototype.startsWith),
   ];
   const SERVES = '\0serves\0';
-  const flag = new Bytes(assets.interrupt);
+  const flag = new Bytes(assets.interrupt.buffer, 0, 1);
   const head = parse(assets.imageHead ?? 'null') as ImageHead | null;
 
   return ({ kernel, send, output, calls, platform }: PythonParts) => {

@@ -1,5 +1,6 @@
 import type { PythonAssets } from './make-python.ts';
 import type { ImageHead } from './python-image.ts';
+import type { makeSignalReader } from './signal-reader.ts';
 
 /**
  * @param starting whether CPython is still being started, in an isolate for which the host keeps no timers yet
@@ -14,7 +15,7 @@ export type PythonEnvironment = (
  * What the scripts of the loader find in place of the isolate's global object: the shell that they can start in, and what of the
  * engine the platform takes away from guest code. Made before that happens; asked for its names after the platform is there.
  */
-export function makeEnvironment(assets: PythonAssets): PythonEnvironment {
+export function makeEnvironment(assets: PythonAssets, makeReader: typeof makeSignalReader): PythonEnvironment {
   const global = globalThis as unknown as Record<string, unknown>;
   const { create, assign } = Object;
   const CapturedPromise = Promise;
@@ -53,6 +54,7 @@ export function makeEnvironment(assets: PythonAssets): PythonEnvironment {
       this.deref = () => target;
     }
   }
+  const takeSignal = makeReader(assets.interrupt);
   const heapLength = (start: Uint8Array): number => head?.heapBytes ?? start.length;
   /**
    * What is zero in the snapshot is zero in a new heap: memory that is never written to takes no room.
@@ -106,7 +108,7 @@ export function makeEnvironment(assets: PythonAssets): PythonEnvironment {
       Atomics: atomics,
       FinalizationRegistry: NoRegistry,
       WeakRef: StrongRef,
-      SharedArrayBuffer: assets.interrupt.constructor,
+      SharedArrayBuffer: assets.wasm.constructor,
       setTimeout(callback: () => void, delayMs: number): unknown {
         if (!starting()) return setTimeout(callback, delayMs);
         void CapturedPromise.resolve().then(callback);
@@ -117,6 +119,7 @@ export function makeEnvironment(assets: PythonAssets): PythonEnvironment {
     return {
       ...names,
       heapBytesMax: assets.heapBytesMax,
+      takeSignal,
       heapLength,
       restoreHeap,
       atRest,
