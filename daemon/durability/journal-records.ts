@@ -140,11 +140,19 @@ export interface StoredEvents {
   readonly bodies: readonly EventBody[];
 }
 
+/** Of an isolate: `image` in base64. */
+export interface StoredImage {
+  readonly number: number;
+  readonly image: string;
+}
+
 /** What a commit has changed of a session's journal, for whoever keeps a copy of it. Rows are JSON. */
 export type JournalChange = { readonly sessionId: string } & (
   | { readonly kind: 'state'; readonly state: StoredSession; readonly asleepMs: number | null }
   | { readonly kind: 'row'; readonly row: string }
-  /** A row in place of all before it. */
-  | { readonly kind: 'whole'; readonly row: string }
+  /** A row, and images, in place of all before it. */
+  | { readonly kind: 'whole'; readonly row: string; readonly images: readonly StoredImage[] }
+  /** Of the images that there are only the listed ones are of use, and the one that is new. */
+  | { readonly kind: 'images'; readonly kept: readonly number[]; readonly added?: StoredImage }
   | { readonly kind: 'removed' }
 );

@@ -8,7 +8,7 @@
 import type { EventBody } from '../../client/protocol.ts';
 import type { Fault } from '../fault.ts';
 import type { DurableStore } from './durable-store.ts';
-import type { JournalRecord, StoredAnswer, StoredEvents, StoredSession } from './journal-records.ts';
+import type { JournalRecord, StoredAnswer, StoredEvents, StoredImage, StoredSession } from './journal-records.ts';
 import type { JournalStatements, LogNumbers } from './session-store.ts';
 
 /** What one session wrote in one commit. What is empty is left out. */
@@ -38,6 +38,8 @@ export interface Kept {
 /** A journal is compacted when it has so many rows, or characters, more than after it was compacted last. */
 const ROWS_MORE = 512;
 const CHARACTERS_MORE = 4 * 1024 * 1024;
+/** The longest image, in base64, that goes to a server: it holds up what else of its session is written. */
+const SHARED_IMAGE_MAX = 8 * 1024 * 1024;
 
 export interface SessionJournalParts {
   readonly store: DurableStore;
@@ -167,27 +169,37 @@ export class SessionJournal {
       for (const old of rows) this.#statements.remove.run(old.number);
       const text = JSON.stringify(row);
       this.#statements.add.run(number, this.#session, 0, text);
+      const images = this.#store.isCopied ? this.#images() : [];
       // As much again before the next time, so that compacting costs a share of writing, however much is of use.
-      this.#charactersMax = CHARACTERS_MORE + text.length;
+      this.#charactersMax = images.reduce((sum, { image }) => sum + image.length, CHARACTERS_MORE + text.length);
       this.#rowsMax = ROWS_MORE + Math.ceil(records.length / 4);
-      return { sessionId: this.#sessionId, kind: 'whole', row: text };
+      return { sessionId: this.#sessionId, kind: 'whole', row: text, images };
     });
   }
 
-  /** Whether images can be kept: where daemons share their journals, each would have to be where all can read it. */
-  get keepsImages(): boolean {
-    return !this.#store.isCopied;
+  /** Whether an image of that size, in base64, can be kept: where daemons share their journals, each is sent to their server. */
+  canKeep(imageLength: number): boolean {
+    return !this.#store.isCopied || imageLength <= SHARED_IMAGE_MAX;
   }
 
-  /** Keeps an image in base64, and of those before it only the listed ones; without one, just those. */
-  keepImages(kept: readonly number[], added?: { readonly number: number; readonly image: string }): void {
+  /** Keeps an image, and of those before it only the listed ones; without one, just those. */
+  keepImages(kept: readonly number[], added?: StoredImage): void {
     if (this.#removed || this.#lost !== undefined) return;
     const bytes = added && Buffer.from(added.image, 'base64');
     this.#store.write(() => {
-      for (const number of this.imageNumbers())
-        if (!kept.includes(number)) this.#statements.removeImage.run(this.#session, number);
+      const useless = this.imageNumbers().filter((number) => !kept.includes(number));
+      for (const number of useless) this.#statements.removeImage.run(this.#session, number);
+      if (useless.length === 0 && added === undefined) return;
       if (added && bytes) this.#statements.addImage.run(this.#session, added.number, bytes);
+      return { sessionId: this.#sessionId, kind: 'images', kept, ...(added && { added }) };
     });
+    if (!this.#store.isCopied || added === undefined) return;
+    this.#characters += added.image.length;
+    if (this.#characters >= this.#charactersMax) this.#compact();
+  }
+
+  #images(): StoredImage[] {
+    return this.imageNumbers().map((number) => ({ number, image: this.#imageOf(number) ?? '' }));
   }
 
   imageNumbers(): readonly number[] {
@@ -197,6 +209,10 @@ export class SessionJournal {
   /** In base64; undefined where there is none of that number. */
   image(number: number): string | undefined {
     this.#store.commitNow();
+    return this.#imageOf(number);
+  }
+
+  #imageOf(number: number): string | undefined {
     const bytes = this.#statements.findImage.get(this.#session, number)?.['bytes'];
     return bytes instanceof Uint8Array ? Buffer.from(bytes).toString('base64') : undefined;
   }

@@ -131,7 +131,7 @@ export class SessionStore {
   }
 
   /** Takes in what another daemon's journal has of a session, in place of what may be here of it. */
-  adopt({ state, asleepMs, rows }: SharedSession): void {
+  adopt({ state, asleepMs, rows, images }: SharedSession): void {
     this.#store.assertWritable();
     const session = ++this.#lastSession;
     this.find(state.sessionId)?.journal.lose(NOT_OURS);
@@ -144,6 +144,8 @@ export class SessionStore {
         this.#statements.add.run(number, session, previous, row);
         previous = number;
       }
+      for (const { number, image } of images)
+        this.#statements.addImage.run(session, number, Buffer.from(image, 'base64'));
     });
     this.#store.commitNow();
   }

@@ -4,7 +4,7 @@
  * I1: what the store has committed is handed on in the order in which it was; `flush` resolves once all of it is there.
  * I2: of a session that another daemon has taken over nothing is written any more, and it is told once.
  */
-import type { JournalChange, StoredSession } from './journal-records.ts';
+import type { JournalChange, StoredImage, StoredSession } from './journal-records.ts';
 import { SharedLog, type SharedLogParts } from './shared-log.ts';
 
 /** Logs that are written at once. */
@@ -17,6 +17,7 @@ export interface SharedSession {
   readonly asleepMs: number | null;
   /** As they stand in the journal, oldest first. */
   readonly rows: readonly string[];
+  readonly images: readonly StoredImage[];
 }
 
 interface SharedJournalsParts extends SharedLogParts {
@@ -25,7 +26,12 @@ interface SharedJournalsParts extends SharedLogParts {
 
 /** As it stands in the log, as JSON: what happened in a commit. */
 type Written = readonly ('removed' | StateWritten | { readonly row: string })[];
-type StateWritten = { readonly state: StoredSession; readonly asleepMs: number | null };
+/** With `images`, these are what has changed: daemons of before there were any take it for what it says besides. */
+type StateWritten = {
+  readonly state: StoredSession;
+  readonly asleepMs: number | null;
+  readonly images?: Omit<Extract<JournalChange, { kind: 'images' }>, 'kind' | 'sessionId'>;
+};
 
 interface Journal {
   readonly log: SharedLog;
@@ -63,14 +69,21 @@ export class SharedJournals {
     const { log, texts } = taken;
     let state: StateWritten | undefined;
     const rows: string[] = [];
+    let images: StoredImage[] = [];
     for (const change of texts.flatMap((text) => JSON.parse(text) as Written)) {
       if (change === 'removed') return null;
       if ('row' in change) rows.push(change.row);
-      else state = change;
+      else {
+        state = stateOf(change);
+        const changed = change.images;
+        if (changed === undefined) continue;
+        images = images.filter(({ number }) => changed.kept.includes(number));
+        if (changed.added !== undefined) images.push(changed.added);
+      }
     }
     if (state === undefined) return null;
     this.#journals.set(sessionId, { log, state });
-    return { ...state, rows };
+    return { ...state, rows, images };
   }
 
   /** Nothing is written of the session any more: it is not ours. */
@@ -113,17 +126,13 @@ export class SharedJournals {
     const written: Written[number][] = [];
     // What came before is part of what is put in its place.
     const whole = changes.findLastIndex(({ kind }) => kind === 'whole');
-    for (const change of changes.slice(0, whole === -1 ? 0 : whole))
+    for (const [index, change] of changes.entries()) {
       if (change.kind === 'state') journal.state = stateOf(change);
-    for (const change of changes.slice(whole + 1)) {
-      if (change.kind === 'state') journal.state = stateOf(change);
-      written.push(writtenOf(change));
+      if (index > whole) written.push(...writtenOf(change, journal.state));
     }
     const first = changes[whole];
-    if (first?.kind === 'whole' && journal.state !== undefined) {
-      const text: Written = [journal.state, { row: first.row }, ...written];
-      journal.log.replaceAll(JSON.stringify(text));
-    } else journal.log.append(JSON.stringify(written));
+    if (first?.kind !== 'whole' || journal.state === undefined) journal.log.append(JSON.stringify(written));
+    else journal.log.replaceAll([...textsOf(first, journal.state), JSON.stringify(written)]);
   }
 
   async #flush(sessionId: string): Promise<void> {
@@ -149,7 +158,26 @@ export class SharedJournals {
 
 const stateOf = ({ state, asleepMs }: StateWritten): StateWritten => ({ state, asleepMs });
 
-function writtenOf(change: JournalChange): Written[number] {
-  if (change.kind === 'state') return stateOf(change);
-  return change.kind === 'removed' ? 'removed' : { row: change.row };
+/** Each image by itself: together they may be longer than a text can be. */
+function textsOf({ row, images }: Extract<JournalChange, { kind: 'whole' }>, state: StateWritten): string[] {
+  const added = images.map((image, index): Written => {
+    const kept = images.slice(0, index).map(({ number }) => number);
+    return [{ ...state, images: { kept, added: image } }];
+  });
+  return [[state, { row }] satisfies Written, ...added].map((written) => JSON.stringify(written));
+}
+
+function writtenOf(change: JournalChange, state: StateWritten | undefined): Written {
+  switch (change.kind) {
+    case 'state':
+      return [stateOf(change)];
+    case 'removed':
+      return ['removed'];
+    case 'images': {
+      const { kept, added } = change;
+      return state === undefined ? [] : [{ ...state, images: added === undefined ? { kept } : { kept, added } }];
+    }
+    default:
+      return [{ row: change.row }];
+  }
 }

@@ -65,12 +65,12 @@ export class SharedLog {
     this.#add(text);
   }
 
-  /** Puts one text in place of all that was appended. Takes effect with `flush`, in one step. */
-  replaceAll(text: string): void {
+  /** Puts these texts in place of all that was appended. Takes effect with `flush`, in one step. */
+  replaceAll(texts: readonly string[]): void {
     const before = { part: this.#part, place: this.#place };
     this.#part = randomBytes(12).toString('base64url');
     this.#place = 0;
-    this.#add(text);
+    for (const text of texts) this.#add(text);
     this.#writing.push({ ...before, entry: { next: this.#part } });
   }
 

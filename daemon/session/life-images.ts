@@ -8,7 +8,7 @@ import type { IsolateImage } from '../../sandbox/protocol.ts';
 import type { Rebuilt, RebuiltImage } from '../durability/rebuilt.ts';
 import type { SessionJournal } from '../durability/session-journal.ts';
 
-export type ImageJournal = Pick<SessionJournal, 'append' | 'keepsImages' | 'keepImages' | 'imageNumbers' | 'image'>;
+export type ImageJournal = Pick<SessionJournal, 'append' | 'canKeep' | 'keepImages' | 'imageNumbers' | 'image'>;
 
 export class LifeImages {
   readonly #journal: ImageJournal;
@@ -26,22 +26,22 @@ export class LifeImages {
     return this.#current;
   }
 
-  /** Whether they can be kept. */
-  get possible(): boolean {
-    return this.#journal.keepsImages;
-  }
-
   startOver(): void {
     this.#current = undefined;
     this.#last = 0;
     this.cpuMs = 0;
-    if (this.possible) this.#journal.keepImages([]);
+    this.#journal.keepImages([]);
   }
 
   recall({ image, last, cpuMs }: Rebuilt): void {
     this.cpuMs = cpuMs;
     this.#current = image?.number;
     this.#last = last.image;
+  }
+
+  /** Whether an image, in base64, is not too long to be kept where it has to be. */
+  canKeep(image: string): boolean {
+    return this.#journal.canKeep(image.length);
   }
 
   /**
@@ -68,7 +68,7 @@ export class LifeImages {
     return true;
   }
 
-  readonly has = (number: number): boolean => this.possible && this.#journal.imageNumbers().includes(number);
+  readonly has = (number: number): boolean => this.#journal.imageNumbers().includes(number);
 
   load({ number, entries, cells }: RebuiltImage): IsolateImage | undefined {
     const image = this.#journal.image(number);

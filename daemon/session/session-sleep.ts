@@ -78,14 +78,15 @@ export class SessionSleep {
     const { isolate, life } = this.#powers;
     const { entries } = life;
     const { image, since } = await isolate.ask({ about: 'image' });
-    this.#notBeforeMs = image === null ? 2 * life.images.cpuMs + IMAGE_IN_USE_CPU_MS : 0;
-    return image !== null && since === 0 && entries === life.entries ? image : undefined;
+    const isKept = image !== null && life.images.canKeep(image);
+    this.#notBeforeMs = !isKept ? 2 * life.images.cpuMs + IMAGE_IN_USE_CPU_MS : 0;
+    return isKept && since === 0 && entries === life.entries ? image : undefined;
   }
 
   /** Whether it would take so much CPU time to make the isolate again, in milliseconds, or it cannot be. */
   #isImageWorthIt(cpuMs: number): boolean {
     const { images, torn } = this.#powers.life;
-    return images.possible && (torn !== undefined || images.cpuMs >= cpuMs);
+    return torn !== undefined || images.cpuMs >= cpuMs;
   }
 
   get #maySleep(): boolean {

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { connect, PyreplError } from '../../client/index.ts';
 import { ResonateServer } from '../harness/resonate-server.ts';
-import { arrives, connected, DaemonGroup, executed, faultOf } from './_daemon-group.ts';
+import { arrives, connected, DaemonGroup, executed, faultOf, type Member } from './_daemon-group.ts';
 import { CountedEffects } from './_effects.ts';
 import { killedInTheMiddle } from './_group-program.ts';
 import { jsonOf } from './_survivor.ts';
@@ -136,6 +136,38 @@ test.serial('what sleeps, its checkpoints and long outputs are taken over; what 
     sessions.map((each) => each.sessionId),
     [sessionId],
   );
+});
+
+test.serial('a session that was stopped in the middle of computing is taken over as its image', async (t) => {
+  const { url } = await serverFor(t);
+  const group = new DaemonGroup(t, url);
+  const [one, two] = [await group.start('one'), await group.start('two')];
+  const { sessionId } = await one.client.call('session.create', { level: 'standard' });
+  await executed(one, sessionId, 'let n = 0; const kept = new Map([["k", { deep: [1] }]])');
+  /** Ends it while it computes, and answers what it has come to, which nothing can come to again. */
+  const stopped = async (member: Member): Promise<number> => {
+    const running = executed(member, sessionId, 'print("computing"); for (;;) n++');
+    await member.client.event((event) => event.kind === 'output' && event.text.includes('computing'));
+    await member.client.call('session.interrupt', { sessionId });
+    t.is((await running).error?.code, 'INTERRUPTED');
+    return jsonOf(await executed(member, sessionId, 'n')) as number;
+  };
+  const first = await stopped(one);
+  await one.client.call('checkpoint.create', { sessionId, name: 'then' });
+  const later = await stopped(one);
+  t.true(later > first && first > 0);
+  t.true((await one.client.call('session.hibernate', { sessionId })).hibernated);
+  await one.daemon.stop('SIGKILL');
+  await arrives(two, { sessionId });
+  t.deepEqual(jsonOf(await executed(two, sessionId, '[n, kept.get("k").deep]')), [later, [1]]);
+  // Often enough for the journal to be compacted, which the images outlive.
+  for (let i = 0; i < 600; i++) await executed(two, sessionId, '1');
+  const three = await group.start('three');
+  await two.daemon.stop('SIGKILL');
+  await arrives(three, { sessionId });
+  t.is(jsonOf(await executed(three, sessionId, 'n')), later);
+  await three.client.call('checkpoint.restore', { sessionId, name: 'then' });
+  t.is(jsonOf(await executed(three, sessionId, 'n')), first);
 });
 
 test.serial('the typed client is told where its session has gone, and goes on with it there', async (t) => {

@@ -66,7 +66,7 @@ test('what was acknowledged is read in its order by whoever takes the log over, 
         if (log === undefined) continue;
         const text = `${number}`;
         if (act === 'append') log.append(JSON.stringify([text]));
-        else log.replaceAll(JSON.stringify([...written, ...unsure, text]));
+        else log.replaceAll([...written, ...unsure, text].map((one) => JSON.stringify([one])));
         if (by === owner) unsure.push(text);
         const isTold = await log.flush().then(
           () => !log.lost,

@@ -1,6 +1,11 @@
 import test from 'ava';
 import { makeSignalReader } from '../../../sandbox/python/guest/signal-reader.ts';
 
+// What is known of WebAssembly to no library of types that this project has.
+const { WebAssembly } = globalThis as unknown as {
+  readonly WebAssembly: { readonly Memory: new (size: object) => { readonly buffer: SharedArrayBuffer } };
+};
+
 test('a signal is taken once, and one that comes after it as well', (t) => {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
   const take = makeSignalReader(memory);
