@@ -5,6 +5,14 @@ const INTERRUPT_MS = 10;
 /** The number of the signal that CPython makes KeyboardInterrupt of. */
 const SIGINT = 2;
 
+/** Made where it is read, which is the only place from where WebAssembly can do so, and left to the guest side as `assets.interrupt`. */
+const MEMORY = '(assets.interrupt = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true })).buffer';
+
+/** One byte that a context and its host share, for the number of a signal. The context has run nobody's code yet. */
+export function makeSignal(context: { evalSync(source: string, options: { copy: true }): unknown }): Uint8Array {
+  return new Uint8Array(context.evalSync(MEMORY, { copy: true }) as SharedArrayBuffer, 0, 1);
+}
+
 export interface Interrupted {
   /** Whether what ran when this began has ended. */
   over(): boolean;

@@ -9,7 +9,7 @@ import { availableParallelism } from 'node:os';
 import ivm from 'isolated-vm';
 import { EntryTurns } from './entry-turns.ts';
 import { Inspector } from './inspector.ts';
-import { interrupt } from './interrupt.ts';
+import { interrupt, makeSignal } from './interrupt.ts';
 
 /** How an entry ended. `unhandled`: it ran to its end and left a rejected promise that nobody handles. */
 export type EntryEnd =
@@ -63,9 +63,6 @@ const preludeCode = new Map<string, ivm.ExternalCopy<ArrayBuffer>>();
 /** As many as isolated-vm has threads for in this process. */
 const turns = new EntryTurns(availableParallelism() + 1);
 
-/** Made in there, because that is the only place from where WebAssembly can read it. */
-const INTERRUPT = '(assets.interrupt = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true })).buffer';
-
 const PRELUDE_ORIGIN = { filename: 'pyrepl3:prelude' };
 const installing = (prelude: string): string =>
   `(() => { const s = globalThis.send, c = globalThis.compute; delete globalThis.send; delete globalThis.compute; return (${prelude})(s, c); })()`;
@@ -111,7 +108,7 @@ export class Isolate {
     context.global.setSync('compute', new ivm.Callback(this.#compute));
     if (assets !== undefined) {
       context.global.setSync('assets', new ivm.ExternalCopy(assets).copyInto({ release: true }));
-      this.#interrupt = new Uint8Array(context.evalSync(INTERRUPT, { copy: true }) as SharedArrayBuffer, 0, 1);
+      this.#interrupt = makeSignal(context);
     }
     const compiled = preludeCode.get(prelude);
     const script = this.#isolate.compileScriptSync(installing(prelude), {
@@ -220,8 +217,7 @@ export class Isolate {
    */
   async terminate(): Promise<boolean> {
     if (this.#lastEnd !== undefined) return true;
-    if (this.#interrupt !== undefined) return this.#interruptInterpreter(this.#interrupt);
-    return this.#terminateExecution();
+    return this.#interrupt === undefined ? this.#terminateExecution() : this.#interruptInterpreter(this.#interrupt);
   }
 
   #interruptInterpreter(signal: Uint8Array): Promise<boolean> {
@@ -238,7 +234,8 @@ export class Isolate {
     let alive = false;
     for (let attempt = 0; attempt < PROBE_WAITS_MS.length && !alive; attempt++) {
       interrupted = [...this.#open];
-      this.#endRunning(attempt === 0);
+      if (attempt === 0) this.#inspector.dispatch('Runtime.terminateExecution');
+      else this.#pauseAndEnd();
       // The promise of a terminated entry may never settle: an entry queued behind it that does settle proves that it is over.
       alive = await this.#probe(PROBE_WAITS_MS[attempt] as number);
       if (alive && attempt > 0) this.#inspector.dispatch('Debugger.disable');
@@ -252,11 +249,7 @@ export class Isolate {
    * isolated-vm reads three properties of what a promise was rejected with, under no timeout; each may be a getter that has to be
    * ended in turn. V8 refuses a second termination while the first has not come to its end, but it ends what it paused.
    */
-  #endRunning(first: boolean): void {
-    if (first) {
-      this.#inspector.dispatch('Runtime.terminateExecution');
-      return;
-    }
+  #pauseAndEnd(): void {
     this.#inspector.onPaused = () => this.#inspector.dispatch('Debugger.resume', { terminateOnResume: true });
     this.#inspector.dispatch('Debugger.enable');
     this.#inspector.dispatch('Debugger.pause');
@@ -268,8 +261,7 @@ export class Isolate {
    */
   #probe(waitCpuMs: number): Promise<boolean> {
     return new Promise((resolve) => {
-      const startMs = performance.now();
-      const startCpuMs = this.cpuMs;
+      const [startMs, startCpuMs] = [performance.now(), this.cpuMs];
       const settle = (alive: boolean): void => {
         clearInterval(look);
         resolve(alive);
@@ -314,7 +306,7 @@ export class Isolate {
 
   /**
    * Bytes of heap in use, buffers outside V8's heap included. Waits for the entries before it; 0 where the isolate ends, or what
-   * it runs is terminated, meanwhile.
+   * it runs is terminated, meanwhile. An isolate that uses more than its limit once its garbage is collected has ended after this.
    */
   heapBytes(): Promise<number> {
     return new Promise((resolve) => {
@@ -333,10 +325,17 @@ export class Isolate {
           // The answer of one that could not be heard for so long may have come.
           setImmediate(settle);
         }, READING_MS_MAX);
-        const read = this.#isolate.getHeapStatistics();
-        read.then((heap) => settle(undefined, heap.used_heap_size + heap.externally_allocated_size), settle);
+        this.#readHeap().then((bytes) => settle(undefined, bytes), settle);
       });
     });
+  }
+
+  async #readHeap(): Promise<number> {
+    const { used_heap_size, externally_allocated_size } = await this.#isolate.getHeapStatistics();
+    const bytes = used_heap_size + externally_allocated_size;
+    // isolated-vm holds the limit against the heap when V8 happens to collect garbage, and whenever it compiles a script.
+    if (bytes > this.heapMiB * 2 ** 20) (await this.#isolate.compileScript('')).release();
+    return bytes;
   }
 
   /** See `Inspector`; false where that takes longer than an entry may, as it does where the isolate ends. */
@@ -350,9 +349,8 @@ export class Isolate {
    * Gives the isolate up: every open entry settles at once, and the memory is freed as soon as what runs has been ended. Settles
    * false when the isolate is stuck in code that V8 cannot interrupt, so that only the end of the process frees it.
    */
-  async dispose(): Promise<boolean> {
-    if (this.#disposal !== undefined) return this.#disposal;
-    this.#disposal = this.#dispose();
+  dispose(): Promise<boolean> {
+    this.#disposal ??= this.#dispose();
     return this.#disposal;
   }
 

@@ -145,16 +145,16 @@ test.serial('a session that was stopped in the middle of computing is taken over
   const { sessionId } = await one.client.call('session.create', { level: 'standard' });
   await executed(one, sessionId, 'let n = 0; const kept = new Map([["k", { deep: [1] }]])');
   /** Ends it while it computes, and answers what it has come to, which nothing can come to again. */
-  const stopped = async (member: Member): Promise<number> => {
-    const running = executed(member, sessionId, 'print("computing"); for (;;) n++');
-    await member.client.event((event) => event.kind === 'output' && event.text.includes('computing'));
+  const stopped = async (member: Member, time: string): Promise<number> => {
+    const running = executed(member, sessionId, `print("${time} time"); for (;;) n++`);
+    await member.client.event((event) => event.kind === 'output' && event.text.includes(`${time} time`));
     await member.client.call('session.interrupt', { sessionId });
     t.is((await running).error?.code, 'INTERRUPTED');
     return jsonOf(await executed(member, sessionId, 'n')) as number;
   };
-  const first = await stopped(one);
+  const first = await stopped(one, 'first');
   await one.client.call('checkpoint.create', { sessionId, name: 'then' });
-  const later = await stopped(one);
+  const later = await stopped(one, 'second');
   t.true(later > first && first > 0);
   t.true((await one.client.call('session.hibernate', { sessionId })).hibernated);
   await one.daemon.stop('SIGKILL');
