@@ -5,8 +5,8 @@ import { readOutcome } from './outcome.ts';
 import { type CellLanguage, prepareCell, warmTypescript } from './prepare.ts';
 
 const ENGINE_ENTRY_MS = 1000;
-/** A spare is made in a quiet moment: not in the turn in which somebody waits for an answer. */
-const REFILL_MS = 5;
+/** Longer than it takes whoever was given the last spare to have a few cells answered: making one takes milliseconds of the host. */
+const REFILL_MS = 25;
 
 const languageOf = (language: CellLanguage): SessionLanguage => ({
   engineEntryMs: ENGINE_ENTRY_MS,
