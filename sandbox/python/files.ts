@@ -56,9 +56,9 @@ const HEAP_MAX = 'getHeapMax=()=>4294901760';
  * is enough that nothing of Python is on the stack, as in a microtask.
  */
 const NEXT_TIMER = 'await new Promise(d=>API.scheduleCallback(d,0))';
-/** What holds Python up is waited for through its event loop, which what is between two cells has no part in. */
 /** By which CPython looks for signals: see guest/signal-reader.ts. */
 const SIGNAL_IMPORT = ',_Py_CheckEmscriptenSignals_Helper,';
+/** What holds Python up is waited for through its event loop, which what is between two cells has no part in. */
 const AWAIT = 'return await(x??y)';
 
 const require = createRequire(import.meta.url);
