@@ -306,7 +306,7 @@ export class Isolate {
 
   /**
    * Bytes of heap in use, buffers outside V8's heap included. Waits for the entries before it; 0 where the isolate ends, or what
-   * it runs is terminated, meanwhile. An isolate that uses more than its limit once its garbage is collected has ended after this.
+   * it runs is terminated, meanwhile. One that uses twice its limit, garbage not counted, has ended after this.
    */
   heapBytes(): Promise<number> {
     return new Promise((resolve) => {
@@ -333,8 +333,9 @@ export class Isolate {
   async #readHeap(): Promise<number> {
     const { used_heap_size, externally_allocated_size } = await this.#isolate.getHeapStatistics();
     const bytes = used_heap_size + externally_allocated_size;
-    // isolated-vm holds the limit against the heap when V8 happens to collect garbage, and whenever it compiles a script.
-    if (bytes > this.heapMiB * 2 ** 20) (await this.#isolate.compileScript('')).release();
+    // isolated-vm holds the limit against the heap when V8 happens to collect garbage, and whenever it compiles a script. V8 comes to
+    // do so where objects add up, but not for one that is larger than all of them may be.
+    if (bytes > 2 * this.heapMiB * 2 ** 20) (await this.#isolate.compileScript('')).release();
     return bytes;
   }
 
