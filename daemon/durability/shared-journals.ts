@@ -132,7 +132,10 @@ export class SharedJournals {
     }
     const first = changes[whole];
     if (first?.kind !== 'whole' || journal.state === undefined) journal.log.append(JSON.stringify(written));
-    else journal.log.replaceAll([...textsOf(first, journal.state), JSON.stringify(written)]);
+    else {
+      const text: Written = [journal.state, { row: first.row }, ...written];
+      journal.log.replaceAll([...imageTexts(first.images, journal.state), JSON.stringify(text)]);
+    }
   }
 
   async #flush(sessionId: string): Promise<void> {
@@ -159,12 +162,11 @@ export class SharedJournals {
 const stateOf = ({ state, asleepMs }: StateWritten): StateWritten => ({ state, asleepMs });
 
 /** Each image by itself: together they may be longer than a text can be. */
-function textsOf({ row, images }: Extract<JournalChange, { kind: 'whole' }>, state: StateWritten): string[] {
-  const added = images.map((image, index): Written => {
+function imageTexts(images: readonly StoredImage[], state: StateWritten): string[] {
+  return images.map((added, index) => {
     const kept = images.slice(0, index).map(({ number }) => number);
-    return [{ ...state, images: { kept, added: image } }];
+    return JSON.stringify([{ ...state, images: { kept, added } }] satisfies Written);
   });
-  return [[state, { row }] satisfies Written, ...added].map((written) => JSON.stringify(written));
 }
 
 function writtenOf(change: JournalChange, state: StateWritten | undefined): Written {
