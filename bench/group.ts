@@ -2,7 +2,8 @@
  * What does it cost to share sessions with other daemons, and how soon do they go on with those of one that ends?
  *
  * Two daemons of a group, on a Resonate server over HTTP on loopback that runs in the bench's own process and keeps everything in
- * memory. `1+1`, which is on the server before it is answered, beside the same in a daemon that is alone; and how long after the end
+ * memory. `1+1` and a change of a key, which are on the server before they are answered, beside the same in a daemon that is alone;
+ * and how long after the end
  * of one daemon, in good order, the other answers from its session. Does not measure: a server with a disk or a network between, the
  * lease that passes before a daemon that was killed is given up.
  */
@@ -24,22 +25,28 @@ export const group: Question = {
       startDaemon(['--resonate', server.url, '--group', 'bench', '--name', name]);
     await using alone = await startDaemon();
     await using stays = await member('stays');
-    const shared: number[] = [];
-    const single: number[] = [];
-    const there = await stays.client.open();
-    const here = await alone.client.open();
-    for (let round = 0; round < 2; round++) {
-      const counts = round > 0;
-      const ofShared = await time(samples, () => stays.client.run(there, '1+1'));
-      const ofSingle = await time(samples, () => alone.client.run(here, '1+1'));
-      if (counts) shared.push(...ofShared);
-      if (counts) single.push(...ofSingle);
-    }
+    const shared = { cells: [] as number[], changes: [] as number[] };
+    const single = { cells: [] as number[], changes: [] as number[] };
+    const there = await stays.client.open({ level: 'standard' });
+    const here = await alone.client.open({ level: 'standard' });
+    for (let round = 0; round < 2; round++)
+      for (const [kind, source] of [
+        ['cells', '1+1'],
+        ['changes', 'kv.set("k", 1)'],
+      ] as const) {
+        const ofShared = await time(samples, () => stays.client.run(there, source));
+        const ofSingle = await time(samples, () => alone.client.run(here, source));
+        // The first round warms both up.
+        if (round > 0) shared[kind].push(...ofShared);
+        if (round > 0) single[kind].push(...ofSingle);
+      }
     const handedOver: number[] = [];
     for (let end = 0; end < ends; end++) handedOver.push(await handOver(await member(`goes-${end}`), stays));
     return [
-      timingRow('1+1, on a Resonate server before it is answered', shared, null, PERSISTED_MS),
-      timingRow('the same in a daemon that is alone', single, null, null),
+      timingRow('1+1, on a Resonate server before it is answered', shared.cells, null, PERSISTED_MS),
+      timingRow('the same in a daemon that is alone', single.cells, null, null),
+      timingRow('kv.set, on a Resonate server before it is answered', shared.changes, null, null),
+      timingRow('the same in a daemon that is alone', single.changes, null, null),
       timingRow('from the end of one daemon to an answer of the other', handedOver, null, HANDED_OVER_MS),
     ];
   },

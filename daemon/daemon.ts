@@ -129,7 +129,8 @@ export class Daemon {
       shipped: parts.shippedPolicy,
     });
     const ownFolders = [directory.path, realpathSync(source.folder)];
-    this.#engines = new Engines({ stateDir: directory.path, ownFolders, environment, clock });
+    const commonLog = durability.logs?.common ?? null;
+    this.#engines = new Engines({ stateDir: directory.path, ownFolders, environment, clock, commonLog });
     undo.push(() => this.#engines.close());
     const registry = new CapabilityRegistry(makeEffects(this.#engines, clock), customEffects);
     this.#policy = this.#openPolicy(source, registry);
@@ -179,10 +180,10 @@ export class Daemon {
 
   #makeOwners(store: SessionStore): SessionOwners {
     const { clock, config } = this.#parts;
-    const { runtime, journals } = this.#durability;
+    const { runtime, logs } = this.#durability;
     const { name = '', leaseMs = 0 } = config.resonate ?? {};
     const address = { daemon: name, host: hostname(), clientSocket: this.#directory.clientSocket };
-    const group = journals === null ? null : { journals, leaseMs, address };
+    const group = logs === null ? null : { journals: logs.journals, leaseMs, address };
     return new SessionOwners({ runtime, store, group, monotonicMs: clock.monotonicMs });
   }
 
@@ -196,7 +197,7 @@ export class Daemon {
    * group which are in other daemons and may come back.
    */
   async #forgetOthers(): Promise<void> {
-    if (this.#durability.journals !== null) return;
+    if (this.#durability.logs !== null) return;
     if (this.#parts.config.ephemeral && existsSync(join(this.#directory.path, DURABLE_FILE))) return;
     await this.#engines.forgetOthers(this.#sessions.ids);
   }

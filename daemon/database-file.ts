@@ -4,7 +4,7 @@
  * I1: a file of another program, of another version or of a damaged disk is refused with a sentence that says what to do, and is
  * left as it was.
  */
-import { closeSync, constants, openSync, statSync } from 'node:fs';
+import { closeSync, constants, openSync, rmSync, statSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { Fault } from './fault.ts';
 
@@ -42,6 +42,11 @@ export function openDatabaseFile(file: string | null, kind: DatabaseFileKind): D
     if (error instanceof Fault) throw error;
     throw unusable(shown, kind, (error as Error).message, error);
   }
+}
+
+/** Removes what an earlier daemon has left of a file that holds nothing of its own. */
+export function removeDatabaseFile(file: string): void {
+  for (const suffix of ['', '-wal', '-shm']) rmSync(`${file}${suffix}`, { force: true });
 }
 
 function prepare(database: DatabaseSync, file: string, kind: DatabaseFileKind): void {

@@ -7,9 +7,12 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { NO_RESOURCES, type Resources } from '../../policies/resources.ts';
 import type { Clock } from '../clock.ts';
+import type { CommonLog } from '../durability/common-log.ts';
 import { FileRoots } from '../files/file-roots.ts';
 import { volumesOf } from '../files/root-volumes.ts';
 import { KvStore } from '../kv/kv-store.ts';
+import type { KvStores } from '../kv/kv-stores.ts';
+import { SharedKv } from '../kv/shared-kv.ts';
 import { Network } from '../network/network.ts';
 import { SecretStore } from '../secrets/secret-store.ts';
 import { SqlSources } from '../sql/sql-sources.ts';
@@ -20,11 +23,13 @@ export interface EngineParts {
   readonly ownFolders: readonly string[];
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly clock: Clock;
+  /** The log of that name, which the daemons of a group share; null where this one is in none. */
+  readonly commonLog: ((name: string) => CommonLog) | null;
 }
 
 export class Engines {
   readonly files: FileRoots;
-  readonly kv: KvStore;
+  readonly kv: KvStores;
   readonly network: Network;
   readonly secrets: SecretStore;
   readonly sql: SqlSources;
@@ -33,7 +38,7 @@ export class Engines {
   #resources: Resources = NO_RESOURCES.resources;
 
   /** Fails with UNAVAILABLE where what is kept in the state directory cannot be used. */
-  constructor({ stateDir, ownFolders, environment, clock }: EngineParts) {
+  constructor({ stateDir, ownFolders, environment, clock, commonLog }: EngineParts) {
     const { roots, sources } = this.#resources;
     this.scratchFolder = join(stateDir, 'scratch');
     freshFolder(this.scratchFolder);
@@ -45,7 +50,7 @@ export class Engines {
       forbidden: ownFolders,
       secret: (name) => this.secrets.secret(name),
     });
-    this.kv = new KvStore(join(stateDir, 'kv.sqlite'));
+    this.kv = kvStores(stateDir, commonLog);
     this.network = new Network({ credentials: this.secrets });
   }
 
@@ -87,6 +92,11 @@ export class Engines {
     await this.sql.close();
     this.kv.close();
   }
+}
+
+function kvStores(stateDir: string, logOf: EngineParts['commonLog']): KvStores {
+  if (logOf === null) return new KvStore(join(stateDir, 'kv.sqlite'));
+  return new SharedKv({ file: join(stateDir, 'kv-cache.sqlite'), logOf });
 }
 
 /** Without what an earlier daemon has left in it, as far as that can be removed. */

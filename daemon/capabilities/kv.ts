@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import * as v from 'valibot';
 import type { ConstraintsOf } from '../../policies/capabilities.ts';
 import { Fault } from '../fault.ts';
-import type { KvChange, KvStore } from '../kv/kv-store.ts';
+import type { KvChange, KvStores } from '../kv/kv-stores.ts';
 import { type CallContext, Capability } from './capability.ts';
 import type { AllowedCall } from './gate.ts';
 
@@ -111,9 +111,9 @@ declare const kv: {
   override readonly idempotent = true;
   override readonly patient = false;
   override readonly args = args;
-  readonly #stores: KvStore;
+  readonly #stores: KvStores;
 
-  constructor(stores: KvStore) {
+  constructor(stores: KvStores) {
     super();
     this.#stores = stores;
   }
@@ -142,16 +142,16 @@ declare const kv: {
     };
     switch (args[0]) {
       case 'get': {
-        const entry = this.#stores.get(caller, args[1]);
+        const entry = await this.#stores.get(caller, args[1]);
         return entry === null ? null : { value: JSON.parse(entry.value), version: entry.version };
       }
       case 'set':
-        return { version: this.#stores.set(change, args[1], args[2], constraints) };
+        return { version: await this.#stores.set(change, args[1], args[2], constraints) };
       case 'delete':
-        return this.#stores.delete(change, args[1]);
+        return await this.#stores.delete(change, args[1]);
       case 'list': {
         const { prefix = '', limit = LIST_KEYS_MAX, cursor } = args[1] ?? {};
-        const page = this.#stores.list(caller, prefix, limit, cursor === undefined ? null : keyOf(cursor));
+        const page = await this.#stores.list(caller, prefix, limit, cursor === undefined ? null : keyOf(cursor));
         return { keys: page.keys, cursor: page.last === null ? null : Buffer.from(page.last).toString('base64url') };
       }
     }

@@ -1,9 +1,8 @@
 /** What keeps sessions beyond the life of their isolates: on this machine alone, or on a Resonate server that a group of daemons shares. */
-import { rmSync } from 'node:fs';
 import type { Clock } from '../clock.ts';
+import { removeDatabaseFile } from '../database-file.ts';
 import { DurableStore } from './durable-store.ts';
-import { type DurableRuntime, local, remote } from './resonate.ts';
-import type { SharedJournals } from './shared-journals.ts';
+import { type DurableRuntime, local, remote, type SharedLogs } from './resonate.ts';
 
 /** How long the end waits for others to be able to go on with what was recorded last. */
 const COPIED_MS_MAX = 5000;
@@ -24,8 +23,8 @@ export interface ResonateConfig {
 export interface Durability {
   readonly store: DurableStore;
   readonly runtime: DurableRuntime;
-  /** null where nobody shares them. */
-  readonly journals: SharedJournals | null;
+  /** null where nobody shares anything with this daemon. */
+  readonly logs: SharedLogs | null;
 }
 
 export interface DurabilityParts {
@@ -43,13 +42,13 @@ export interface DurabilityParts {
 export async function openDurability({ file, cacheFile, resonate, clock, log }: DurabilityParts): Promise<Durability> {
   if (resonate === null) {
     const store = DurableStore.open({ file, log });
-    return { store, runtime: await local({ store, clock, log }), journals: null };
+    return { store, runtime: await local({ store, clock, log }), logs: null };
   }
   const { url, token, group, name, leaseMs } = resonate;
-  const { journals, ...runtime } = await remote({ url, token, group, pid: name, leaseMs, clock, log });
+  const { logs, ...runtime } = await remote({ url, token, group, pid: name, leaseMs, clock, log });
   try {
-    for (const suffix of ['', '-wal', '-shm']) rmSync(`${cacheFile}${suffix}`, { force: true });
-    return { store: DurableStore.open({ file: cacheFile, log, copy: journals }), runtime, journals };
+    removeDatabaseFile(cacheFile);
+    return { store: DurableStore.open({ file: cacheFile, log, copy: logs.journals }), runtime, logs };
   } catch (error) {
     await runtime.stop();
     throw error;

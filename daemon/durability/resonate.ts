@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Resonate } from '@resonatehq/sdk/async';
 import type { Clock } from '../clock.ts';
 import { Fault } from '../fault.ts';
+import { CommonLog } from './common-log.ts';
 import { DurablePromises } from './durable-promises.ts';
 import type { DurableStore } from './durable-store.ts';
 import { EmbeddedNetwork } from './embedded-network.ts';
@@ -63,8 +64,15 @@ export async function local({ store, clock, log }: LocalParts): Promise<DurableR
   return assemble({ network, group: 'embedded', pid: 'embedded', leaseMs: null, clock, log, deafen: null });
 }
 
+/** What daemons of a group can all read and write. */
+export interface SharedLogs {
+  readonly journals: SharedJournals;
+  /** The log of that name, whoever of the group writes to it. */
+  readonly common: (name: string) => CommonLog;
+}
+
 /** On a server. Fails with UNAVAILABLE where it cannot be reached or does not fit, saying what to do. */
-export async function remote(parts: RemoteParts): Promise<DurableRuntime & { readonly journals: SharedJournals }> {
+export async function remote(parts: RemoteParts): Promise<DurableRuntime & { readonly logs: SharedLogs }> {
   const { leaseMs, clock, log, token = null } = parts;
   const url = parsedUrl(parts.url);
   const group = checkedGroup('group', parts.group);
@@ -82,7 +90,8 @@ export async function remote(parts: RemoteParts): Promise<DurableRuntime & { rea
   const logger = sdkLogger(log, clock.monotonicMs);
   const network = remoteNetwork({ url, group, pid, token, answerMsMax, logger });
   const runtime = assemble({ network, group, pid, leaseMs, clock, log, deafen: () => network.deafen() });
-  return { ...runtime, journals: new SharedJournals({ network, group, log }) };
+  const journals = new SharedJournals({ network, group, log });
+  return { ...runtime, logs: { journals, common: (name) => new CommonLog({ network, group }, name) } };
 }
 
 function parsedUrl(text: string): URL {

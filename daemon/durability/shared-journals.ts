@@ -5,7 +5,8 @@
  * I2: of a session that another daemon has taken over nothing is written any more, and it is told once.
  */
 import type { JournalChange, StoredImage, StoredSession } from './journal-records.ts';
-import { SharedLog, type SharedLogParts } from './shared-log.ts';
+import type { SharedLogParts } from './log-places.ts';
+import { SharedLog } from './shared-log.ts';
 
 /** Logs that are written at once. */
 const LANES = 16;

@@ -12,44 +12,42 @@ import { createHash } from 'node:crypto';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { Fault } from '../fault.ts';
 import { openKvFile } from './kv-file.ts';
-
-/** The store of the session that calls. */
-export const SESSION_STORE = 'session';
+import {
+  type KvCaller,
+  type KvChange,
+  type KvEntry,
+  type KvPage,
+  type KvQuota,
+  type KvStores,
+  SESSION_STORE,
+} from './kv-stores.ts';
 
 /** A call is asked for twice only when the daemon died before it was answered; far more changes than were under way then. */
 const APPLIED_MAX = 65_536;
 
-export interface KvQuota {
-  readonly valueBytesMax: number;
-  /** Keys and values of the store together. */
-  readonly totalBytesMax: number;
-  readonly keysMax: number;
-}
-
-/** Who asks, and for which store. */
-export interface KvCaller {
+/** What a call that changed something was answered. */
+export interface KvAnswered {
   readonly sessionId: string;
-  readonly store: string;
-}
-
-/** One call that changes something. */
-export interface KvChange extends KvCaller {
-  /** The same for a call that is repeated because its outcome is unknown, and for no other call of the session. */
   readonly callKey: string;
-  /** Only where the key has this version; null: only where it is not there; undefined: always. */
-  readonly ifVersion: number | null | undefined;
+  /** Tells a repeated call from another one that came to have the same key. */
+  readonly request: string;
+  readonly answer: string;
 }
 
-export interface KvEntry {
-  /** JSON. */
-  readonly value: string;
-  readonly version: number;
+/** A change as it has come out: what is to be written, in whatever copy of the store. */
+export interface KvEffect extends KvAnswered {
+  readonly key: string;
+  /** null: the key is not there any more. */
+  readonly entry: KvEntry | null;
 }
 
-export interface KvPage {
-  readonly keys: readonly { readonly key: string; readonly version: number }[];
-  /** The last key, where more follow; else null. */
-  readonly last: string | null;
+/** What is in a store, or a part of that. */
+export interface KvContents {
+  /** No key that comes anew gets a version up to this one. */
+  readonly highest: number;
+  readonly entries: readonly (readonly [key: string, value: string, version: number])[];
+  /** What calls were answered, oldest first. */
+  readonly answered: readonly KvAnswered[];
 }
 
 interface StoreRow {
@@ -58,8 +56,15 @@ interface StoreRow {
   readonly bytes: number;
   readonly highest: number;
 }
+/** One that nothing has been put into. */
+const NO_STORE: StoreRow = { store: 0, keys: 0, bytes: 0, highest: 0 };
 
-export class KvStore {
+interface ExistingRow {
+  readonly version: number;
+  readonly bytes: number;
+}
+
+export class KvStore implements KvStores {
   readonly #database: DatabaseSync;
   readonly #statements: ReturnType<typeof prepareAll>;
 
@@ -76,32 +81,93 @@ export class KvStore {
     });
   }
 
-  /** Answers the new version. Fails with TOO_LARGE beyond the quota, with CONFLICT where `ifVersion` is not what is there. */
   set(change: KvChange, key: string, value: string, quota: KvQuota): number {
-    const request = digestOf('set', change, key, value);
-    return Number(this.#once(change, request, () => String(this.#set(change, Buffer.from(key), value, quota))));
+    return Number(this.#do(change, () => this.planSet(change, key, value, quota)));
   }
 
-  /** Whether there was such a key. Fails with CONFLICT where `ifVersion` is not what is there. */
   delete(change: KvChange, key: string): boolean {
-    const request = digestOf('delete', change, key, '');
-    return this.#once(change, request, () => String(this.#delete(change, Buffer.from(key)))) === 'true';
+    return this.#do(change, () => this.planDelete(change, key)) === 'true';
   }
 
-  /** Keys that begin with `prefix`, in the order of code points, from after the key `after` on. */
+  #do(caller: KvCaller, plan: () => KvEffect | string): string {
+    return answering(() =>
+      this.#transaction(() => {
+        const planned = plan();
+        if (typeof planned === 'string') return planned;
+        this.#apply(caller, planned);
+        return planned.answer;
+      }),
+    );
+  }
+
+  /** What `set` would do, or what the same call was answered before. Fails as `set` does. */
+  planSet(change: KvChange, key: string, value: string, quota: KvQuota): KvEffect | string {
+    const request = digestOf('set', change, key, value);
+    const before = this.#before(change, request);
+    if (before !== undefined) return before;
+    const entry = this.#setting(change, key, value, quota);
+    return { ...madeBy(change), request, answer: String(entry.version), key, entry };
+  }
+
+  /** What `delete` would do, or what the same call was answered before. Fails as `delete` does. */
+  planDelete(change: KvChange, key: string): KvEffect | string {
+    const request = digestOf('delete', change, key, '');
+    const before = this.#before(change, request);
+    if (before !== undefined) return before;
+    const existing = this.#existing(this.#storeOf(change), change, Buffer.from(key));
+    return { ...madeBy(change), request, answer: String(existing !== undefined), key, entry: null };
+  }
+
+  /** Does in this copy what was planned in one that was the same, in that order, as one change. */
+  apply(caller: KvCaller, effects: readonly KvEffect[]): void {
+    answering(() =>
+      this.#transaction(() => {
+        for (const effect of effects) this.#apply(caller, effect);
+      }),
+    );
+  }
+
   list(caller: KvCaller, prefix: string, limit: number, after: string | null): KvPage {
     return answering(() => {
       const { from, below } = rangeOf(prefix, after);
       const rows = this.#statements.list.all(ownerOf(caller), caller.store, from, below, limit + 1);
       const keys = rows.slice(0, limit).map((row) => ({
-        key: Buffer.from(row['key'] as Uint8Array).toString(),
+        key: textOf(row['key']),
         version: Number(row['version']),
       }));
       return { keys, last: rows.length > limit ? (keys.at(-1)?.key ?? null) : null };
     });
   }
 
-  /** Removes the session's own store. */
+  /** What is in the store, but for what calls were answered. */
+  contentsOf(caller: KvCaller): Omit<KvContents, 'answered'> {
+    return answering(() => {
+      const { store, highest } = this.#storeOf(caller);
+      const rows = this.#statements.all.all(store);
+      return {
+        highest,
+        entries: rows.map((row) => [textOf(row['key']), String(row['value']), Number(row['version'])]),
+      };
+    });
+  }
+
+  /** Puts what was in another copy of the store in place of all that is in this one. */
+  fill(caller: KvCaller, pieces: readonly KvContents[]): void {
+    answering(() =>
+      this.#transaction(() => {
+        this.#statements.removeStore.run(ownerOf(caller), caller.store);
+        this.#statements.makeStore.run(ownerOf(caller), caller.store);
+        for (const { highest, entries, answered } of pieces) {
+          for (const [key, value, version] of entries)
+            this.#put(this.#storeOf(caller), Buffer.from(key), { value, version }, undefined);
+          const { store, keys, bytes, highest: before } = this.#storeOf(caller);
+          this.#statements.count.run(keys, bytes, Math.max(before, highest), store);
+          for (const each of answered) this.#remember(each);
+        }
+      }),
+    );
+  }
+
   removeSession(sessionId: string): void {
     answering(() =>
       this.#transaction(() => {
@@ -111,7 +177,6 @@ export class KvStore {
     );
   }
 
-  /** Removes the stores of all other sessions: when the daemon starts, they are of sessions that are gone. */
   keep(sessionIds: ReadonlySet<string>): void {
     const known = answering(() => this.#statements.sessions.all().map((row) => String(row['session'])));
     for (const sessionId of known) if (!sessionIds.has(sessionId)) this.removeSession(sessionId);
@@ -121,48 +186,65 @@ export class KvStore {
     this.#database.close();
   }
 
-  #set(change: KvChange, key: Uint8Array, value: string, quota: KvQuota): number {
+  #before({ sessionId, callKey }: KvChange, request: string): string | undefined {
+    const row = this.#statements.applied.get(sessionId, callKey, Buffer.from(request, 'base64url'));
+    return row === undefined ? undefined : String(row['answer']);
+  }
+
+  #setting(change: KvChange, key: string, value: string, quota: KvQuota): KvEntry {
     const valueBytes = Buffer.byteLength(value);
     if (valueBytes > quota.valueBytesMax) throw tooLarge('valueBytesMax', quota, `The value has ${valueBytes} bytes`);
     const store = this.#storeOf(change);
-    const existing = this.#existing(store, change, key);
-    const bytes = key.byteLength + valueBytes;
-    const total = store.bytes + bytes - (existing?.bytes ?? 0);
+    const bytesOfKey = Buffer.from(key);
+    const existing = this.#existing(store, change, bytesOfKey);
+    const total = store.bytes + bytesOfKey.byteLength + valueBytes - (existing?.bytes ?? 0);
     // What takes no more than before is let in even where the quota has become smaller than what is there.
     if (existing === undefined && store.keys >= quota.keysMax) throw tooLarge('keysMax', quota, 'The store is full');
     if (total > quota.totalBytesMax && total > store.bytes) {
       throw tooLarge('totalBytesMax', quota, `The store would have ${total} bytes`);
     }
-    const version = (existing?.version ?? store.highest) + 1;
-    this.#statements.put.run(store.store, key, value, bytes, version);
-    this.#statements.count.run(store.keys + (existing === undefined ? 1 : 0), total, store.highest, store.store);
-    return version;
+    return { value, version: (existing?.version ?? store.highest) + 1 };
   }
 
-  #delete(change: KvChange, key: Uint8Array): boolean {
-    const store = this.#storeOf(change);
-    const existing = this.#existing(store, change, key);
-    if (existing === undefined) return false;
-    this.#statements.remove.run(store.store, key);
-    const highest = Math.max(store.highest, existing.version);
-    this.#statements.count.run(store.keys - 1, store.bytes - existing.bytes, highest, store.store);
-    return true;
+  #apply(caller: KvCaller, { key, entry, ...answered }: KvEffect): void {
+    this.#statements.makeStore.run(ownerOf(caller), caller.store);
+    const store = this.#storeOf(caller);
+    const existing = this.#versionOf(store, Buffer.from(key));
+    if (entry !== null) this.#put(store, Buffer.from(key), entry, existing);
+    else if (existing !== undefined) {
+      this.#statements.remove.run(store.store, Buffer.from(key));
+      const highest = Math.max(store.highest, existing.version);
+      this.#statements.count.run(store.keys - 1, store.bytes - existing.bytes, highest, store.store);
+    }
+    this.#remember(answered);
+  }
+
+  #put(store: StoreRow, key: Uint8Array, { value, version }: KvEntry, existing: ExistingRow | undefined): void {
+    const bytes = key.byteLength + Buffer.byteLength(value);
+    const [keys, total] = [store.keys + (existing === undefined ? 1 : 0), store.bytes + bytes - (existing?.bytes ?? 0)];
+    this.#statements.put.run(store.store, key, value, bytes, version);
+    this.#statements.count.run(keys, total, store.highest, store.store);
+  }
+
+  #remember({ sessionId, callKey, request, answer }: KvAnswered): void {
+    const bytes = Buffer.from(request, 'base64url');
+    const { lastInsertRowid } = this.#statements.apply.run(sessionId, callKey, bytes, answer);
+    this.#statements.forgetApplied.run(Number(lastInsertRowid) - APPLIED_MAX);
   }
 
   #storeOf(caller: KvCaller): StoreRow {
-    const owner = ownerOf(caller);
-    this.#statements.makeStore.run(owner, caller.store);
-    return this.#statements.store.get(owner, caller.store) as unknown as StoreRow;
+    const row = this.#statements.store.get(ownerOf(caller), caller.store);
+    return row === undefined ? NO_STORE : (row as unknown as StoreRow);
   }
 
-  #existing(
-    store: StoreRow,
-    change: KvChange,
-    key: Uint8Array,
-  ): { readonly version: number; readonly bytes: number } | undefined {
+  #versionOf(store: StoreRow, key: Uint8Array): ExistingRow | undefined {
     const row = this.#statements.existing.get(store.store, key);
-    const existing = row === undefined ? undefined : { version: Number(row['version']), bytes: Number(row['bytes']) };
-    const { ifVersion } = change;
+    return row === undefined ? undefined : { version: Number(row['version']), bytes: Number(row['bytes']) };
+  }
+
+  /** Fails with CONFLICT where `ifVersion` is not what is there. */
+  #existing(store: StoreRow, { ifVersion }: KvChange, key: Uint8Array): ExistingRow | undefined {
+    const existing = this.#versionOf(store, key);
     const version = existing?.version ?? null;
     if (ifVersion !== undefined && ifVersion !== version) {
       throw new Fault(
@@ -172,21 +254,6 @@ export class KvStore {
       );
     }
     return existing;
-  }
-
-  /** The answer that the same call got before, or the one it gets now. */
-  #once(change: KvChange, request: Uint8Array, work: () => string): string {
-    const { sessionId, callKey } = change;
-    return answering(() =>
-      this.#transaction(() => {
-        const before = this.#statements.applied.get(sessionId, callKey, request);
-        if (before !== undefined) return String(before['answer']);
-        const answer = work();
-        const { lastInsertRowid } = this.#statements.apply.run(sessionId, callKey, request, answer);
-        this.#statements.forgetApplied.run(Number(lastInsertRowid) - APPLIED_MAX);
-        return answer;
-      }),
-    );
   }
 
   #transaction<T>(work: () => T): T {
@@ -214,6 +281,8 @@ function prepareAll(database: DatabaseSync) {
       WHERE owner = ? AND name = ? AND key >= ? AND key < ? ORDER BY key LIMIT ?`),
     makeStore: sql('INSERT INTO store (owner, name) VALUES (?, ?) ON CONFLICT DO NOTHING'),
     store: sql('SELECT store, keys, bytes, highest FROM store WHERE owner = ? AND name = ?'),
+    all: sql('SELECT key, value, version FROM entry WHERE store = ? ORDER BY key'),
+    removeStore: sql('DELETE FROM store WHERE owner = ? AND name = ?'),
     existing: sql('SELECT version, bytes FROM entry WHERE store = ? AND key = ?'),
     put: sql('INSERT OR REPLACE INTO entry (store, key, value, bytes, version) VALUES (?, ?, ?, ?, ?)'),
     remove: sql('DELETE FROM entry WHERE store = ? AND key = ?'),
@@ -226,6 +295,8 @@ function prepareAll(database: DatabaseSync) {
     sessions: sql("SELECT owner AS session FROM store WHERE owner <> '' UNION SELECT session FROM applied"),
   };
 }
+
+const textOf = (key: unknown): string => Buffer.from(key as Uint8Array).toString();
 
 function ownerOf({ sessionId, store }: KvCaller): string {
   return store === SESSION_STORE ? sessionId : '';
@@ -243,12 +314,13 @@ function rangeOf(prefix: string, after: string | null): { readonly from: Uint8Ar
   return { from: Buffer.compare(next, start) > 0 ? next : start, below };
 }
 
-/** Tells a repeated call from another one that came to have the same key. */
-function digestOf(operation: string, { store, ifVersion }: KvChange, key: string, value: string): Uint8Array {
+const madeBy = ({ sessionId, callKey }: KvChange): Pick<KvEffect, 'sessionId' | 'callKey'> => ({ sessionId, callKey });
+
+function digestOf(operation: string, { store, ifVersion }: KvChange, key: string, value: string): string {
   const conditions = ifVersion === undefined ? 'always' : ifVersion;
   return createHash('sha256')
     .update(JSON.stringify([operation, store, conditions, key, value]))
-    .digest();
+    .digest('base64url');
 }
 
 function tooLarge(limit: keyof KvQuota, quota: KvQuota, what: string): Fault {

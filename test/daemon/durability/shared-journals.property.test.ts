@@ -2,22 +2,10 @@
 import test from 'ava';
 import fc from 'fast-check';
 import type { JournalChange, StoredImage, StoredSession } from '../../../daemon/durability/journal-records.ts';
-import { newStateMachine, type Request } from '../../../daemon/durability/sdk.ts';
 import { SharedJournals } from '../../../daemon/durability/shared-journals.ts';
-import { Fault } from '../../../daemon/fault.ts';
+import { FailingServer, type Failure } from './_failing-server.ts';
 
 const SESSION = 'ses_one';
-
-/** The SDK's state machine as a server that does not answer as often as it is told. */
-function server() {
-  const machine = newStateMachine();
-  const failing = { times: 0 };
-  const send = async (request: Request) => {
-    if (failing.times-- > 0) throw new Fault('UNAVAILABLE', 'The server does not answer.');
-    return structuredClone(machine.apply(1000, request).response);
-  };
-  return { failing, parts: { network: { send: send as never }, group: 'g', log: () => undefined } };
-}
 
 /** What was written, as it is to be found. */
 class Model {
@@ -78,7 +66,8 @@ const life = fc.array(
 test('whoever takes a session over finds its state, its rows and its images', async (t) => {
   await fc.assert(
     fc.asyncProperty(life, async (owners) => {
-      const { parts, failing } = server();
+      const server = new FailingServer();
+      const parts = { ...server.parts, log: () => undefined };
       const model = new Model();
       let journals = new SharedJournals(parts);
       journals.begin(SESSION);
@@ -87,14 +76,14 @@ test('whoever takes a session over finds its state, its rows and its images', as
       for (const { commits, failures } of owners) {
         for (const commit of commits) {
           for (const each of commit) journals.add(model.write(each));
-          failing.times = failures;
+          server.planned.push(...Array<Failure>(failures).fill('before'));
           while (
             !(await journals.flush().then(
               () => true,
               () => false,
             ))
           );
-          failing.times = 0;
+          server.planned.length = 0;
         }
         journals = new SharedJournals(parts);
         const { state, asleepMs, rows, images } = model;

@@ -1,26 +1,8 @@
 /** Random writers of one log, with answers that are lost, against what each of them was told. */
 import test from 'ava';
 import fc from 'fast-check';
-import { newStateMachine, type Request } from '../../../daemon/durability/sdk.ts';
 import { SharedLog } from '../../../daemon/durability/shared-log.ts';
-import { Fault } from '../../../daemon/fault.ts';
-
-type Failure = 'before' | 'after';
-
-/** The SDK's state machine as a server that fails when it is told to: before it has done what it was asked, or after. */
-function server() {
-  const machine = newStateMachine();
-  const failures: (Failure | null)[] = [];
-  const unavailable = (): Fault => new Fault('UNAVAILABLE', 'The server does not answer.');
-  const send = async (request: Request) => {
-    const failure = failures.shift();
-    if (failure === 'before') throw unavailable();
-    const { response } = machine.apply(1000, request);
-    if (failure === 'after') throw unavailable();
-    return structuredClone(response);
-  };
-  return { failures, parts: { network: { send: send as never }, group: 'g' } };
-}
+import { FailingServer, type Failure } from './_failing-server.ts';
 
 /** What a log holds once it is read: an entry is a list of what was appended, one by one or all at once. */
 const contents = (texts: readonly string[]): string[] => texts.flatMap((text) => JSON.parse(text) as string[]);
@@ -36,7 +18,7 @@ const step = fc.oneof(
 test('what was acknowledged is read in its order by whoever takes the log over, and only the last who did so writes', async (t) => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
-      const { parts, failures: planned } = server();
+      const { parts, planned } = new FailingServer();
       const logs: (SharedLog | undefined)[] = [new SharedLog(parts, 'log')];
       let owner = 0;
       /** Written for certain, and what the owner has appended since without being told that it is there. */
@@ -84,7 +66,7 @@ test('what was acknowledged is read in its order by whoever takes the log over, 
 });
 
 test('a text of many pieces is read entire, and one that was begun and not ended not at all', async (t) => {
-  const { parts, failures: planned } = server();
+  const { parts, planned } = new FailingServer();
   const log = new SharedLog(parts, 'log');
   const long = `"${'é'.repeat(700_000)}"`;
   log.append('"first"');
@@ -103,5 +85,5 @@ test('a text of many pieces is read entire, and one that was begun and not ended
 });
 
 test('there is nothing to take over of a log that nobody began', async (t) => {
-  t.is(await SharedLog.takeOver(server().parts, 'none'), null);
+  t.is(await SharedLog.takeOver(new FailingServer().parts, 'none'), null);
 });

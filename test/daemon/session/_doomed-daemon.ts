@@ -58,7 +58,13 @@ const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve)
 /** What outlives every daemon: the files, the world in which effects are done, and what is still to happen. */
 export class Lab {
   readonly folder = mkdtempSync(join(tmpdir(), 'pyrepl3-programs-'));
-  readonly engines = new Engines({ stateDir: this.folder, ownFolders: [], environment: {}, clock: systemClock });
+  readonly engines = new Engines({
+    stateDir: this.folder,
+    ownFolders: [],
+    environment: {},
+    clock: systemClock,
+    commonLog: null,
+  });
   readonly policy: Policy;
   #files = 0;
 
