@@ -4,7 +4,7 @@
 // runs when it is imported.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import module, { createRequire } from 'node:module';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
@@ -21,8 +21,16 @@ function runHere() {
   const source = new URL('main.ts', import.meta.url);
   const built = new URL('../../dist/client/cli/main.js', import.meta.url);
   if (process.env.npm_lifecycle_event === 'npx') endWithParent();
+  const isCheckout = existsSync(source);
+  if (isCheckout) keepCompiled();
   // Not awaited: the command may go on after its module is evaluated, and its failure is its own to report.
-  import(existsSync(source) ? source.href : built.href);
+  import(isCheckout ? source.href : built.href);
+}
+
+/** What Node makes of TypeScript is kept, for this process and the daemons that it starts: they start in half the time. */
+function keepCompiled() {
+  process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL('../../node_modules/.cache/compiled', import.meta.url));
+  module.enableCompileCache(process.env.NODE_COMPILE_CACHE);
 }
 
 /** npx passes SIGTERM only to the shell between it and this process; without this, a daemon would outlive its npx. */

@@ -103,19 +103,23 @@ export class KvStore implements KvStores {
   /** What `set` would do, or what the same call was answered before. Fails as `set` does. */
   planSet(change: KvChange, key: string, value: string, quota: KvQuota): KvEffect | string {
     const request = digestOf('set', change, key, value);
-    const before = this.#before(change, request);
-    if (before !== undefined) return before;
-    const entry = this.#setting(change, key, value, quota);
-    return { ...madeBy(change), request, answer: String(entry.version), key, entry };
+    return answering(() => {
+      const before = this.#before(change, request);
+      if (before !== undefined) return before;
+      const entry = this.#setting(change, key, value, quota);
+      return { ...madeBy(change), request, answer: String(entry.version), key, entry };
+    });
   }
 
   /** What `delete` would do, or what the same call was answered before. Fails as `delete` does. */
   planDelete(change: KvChange, key: string): KvEffect | string {
     const request = digestOf('delete', change, key, '');
-    const before = this.#before(change, request);
-    if (before !== undefined) return before;
-    const existing = this.#existing(this.#storeOf(change), change, Buffer.from(key));
-    return { ...madeBy(change), request, answer: String(existing !== undefined), key, entry: null };
+    return answering(() => {
+      const before = this.#before(change, request);
+      if (before !== undefined) return before;
+      const existing = this.#existing(this.#storeOf(change), change, Buffer.from(key));
+      return { ...madeBy(change), request, answer: String(existing !== undefined), key, entry: null };
+    });
   }
 
   /** Does in this copy what was planned in one that was the same, in that order, as one change. */

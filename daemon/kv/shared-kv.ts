@@ -60,9 +60,11 @@ export class SharedKv implements KvStores {
       this.#stores.get(name) ?? new SharedStore(this.#copies, { sessionId, store }, () => this.#logOf(name));
     this.#stores.delete(name);
     this.#stores.set(name, shared);
-    for (const [oldest, { isIdle }] of this.#stores) {
+    for (const [oldest, other] of this.#stores) {
       if (this.#stores.size <= COPIES_MAX) break;
-      if (isIdle) this.#stores.delete(oldest);
+      if (!other.isIdle) continue;
+      other.forget();
+      this.#stores.delete(oldest);
     }
     return shared;
   }
@@ -141,10 +143,15 @@ class SharedStore {
     });
   }
 
+  /** The copy is not needed now. */
+  forget(): void {
+    this.#copies.fill(this.#caller, []);
+  }
+
   end(): Promise<void> {
     return this.#inTurn(async () => {
       await this.#catchUp();
-      this.#copies.fill(this.#caller, []);
+      this.#copies.removeSession(this.#caller.sessionId);
       await this.#log?.end();
     });
   }
@@ -169,11 +176,12 @@ class SharedStore {
   /** False where another was first: the copy has what they did now. */
   async #append(effect: KvEffect): Promise<boolean> {
     const log = this.#log as CommonLog;
-    if (!(await log.append(JSON.stringify({ effect } satisfies Text)))) {
+    const text = JSON.stringify({ effect } satisfies Text);
+    if (!(await log.append(text))) {
       await this.#catchUp();
       return false;
     }
-    this.#take(false, [{ effect }]);
+    this.#take(false, [text]);
     await this.#replaceLog(log);
     return true;
   }
@@ -187,22 +195,20 @@ class SharedStore {
       throw error;
     });
     if (!isFirst && !anew && texts.length === 0) return false;
-    this.#take(
-      isFirst || anew,
-      texts.map((text) => JSON.parse(text) as Text),
-    );
+    this.#take(isFirst || anew, texts);
     return true;
   }
 
   /** @param anew these are all there is */
-  #take(anew: boolean, texts: readonly Text[]): void {
+  #take(anew: boolean, texts: readonly string[]): void {
     try {
+      const read = texts.map((text) => JSON.parse(text) as Text);
       if (anew) {
-        const pieces = texts.flatMap((text) => ('contents' in text ? [text.contents] : []));
+        const pieces = read.flatMap((text) => ('contents' in text ? [text.contents] : []));
         this.#copies.fill(this.#caller, pieces);
         this.#answered = pieces.flatMap(({ answered }) => answered);
       }
-      const effects = texts.flatMap((text) => ('effect' in text ? [text.effect] : []));
+      const effects = read.flatMap((text) => ('effect' in text ? [text.effect] : []));
       this.#copies.apply(this.#caller, effects);
       for (const { sessionId, callKey, request, answer } of effects)
         this.#answered.push({ sessionId, callKey, request, answer });
