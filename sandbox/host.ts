@@ -241,7 +241,9 @@ export class SandboxHost {
     this.#refilling = true;
     setTimeout(() => {
       this.#refilling = false;
-      this.#spares.push(this.#make(cordon));
+      const spare = this.#make(cordon);
+      this.#spares.push(spare);
+      void this.#python?.shareCode(spare, () => this.#spares.includes(spare));
       this.#refill();
     }, LANGUAGES[cordon.language].refillMs);
   }

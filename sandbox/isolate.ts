@@ -10,6 +10,7 @@ import ivm from 'isolated-vm';
 import { EntryTurns } from './entry-turns.ts';
 import { Inspector } from './inspector.ts';
 import { interrupt, makeSignal } from './interrupt.ts';
+import type { IsolateAssets } from './isolate-assets.ts';
 
 /** How an entry ended. `unhandled`: it ran to its end and left a rejected promise that nobody handles. */
 export type EntryEnd =
@@ -86,15 +87,11 @@ export class Isolate {
 
   /**
    * @param prelude source of an expression that evaluates to a function `(send, compute) => enter`
-   * @param assets what the prelude finds in the global `assets`: texts and shared buffers. Such an isolate runs an interpreter,
-   * which is stopped through the first byte of the memory `assets.interrupt`, because V8 would tear it apart in the middle of its work.
+   * @param assets what the prelude finds in the global `assets`. Such an isolate runs an interpreter, which is stopped through the
+   * first byte of the memory `assets.interrupt`, because V8 would tear it apart in the middle of its work.
    * @throws where isolated-vm cannot make an isolate of this size
    */
-  constructor(
-    heapMiB: number,
-    prelude: string,
-    assets?: Readonly<Record<string, string | number | null | SharedArrayBuffer>>,
-  ) {
+  constructor(heapMiB: number, prelude: string, assets?: IsolateAssets) {
     this.heapMiB = heapMiB;
     this.#isolate = new ivm.Isolate({
       memoryLimit: heapMiB,

@@ -4,11 +4,13 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { compileWasm, type WasmModule } from '../isolate-assets.ts';
 
 export interface PythonFiles {
   /** Source of an expression: a `PythonEngine` of `guest/make-python.ts`. */
   readonly engine: string;
-  readonly wasm: SharedArrayBuffer;
+  /** CPython itself, compiled once for all isolates of this process. */
+  readonly program: () => WasmModule;
   readonly library: SharedArrayBuffer;
   readonly lock: string;
   /** Python that defines the modules of `guest/runner/`. */
@@ -80,7 +82,16 @@ function readFiles(folder: string): PythonFiles {
   const runner = runnerSource();
   const digest = createHash('sha256');
   for (const part of [wasm, library, lock, engine, runner]) digest.update(createHash('sha256').update(part).digest());
-  return { engine, wasm: shared(wasm), library: shared(library), lock, runner, digest: digest.digest('hex') };
+  return { engine, program: compiled(wasm), library: shared(library), lock, runner, digest: digest.digest('hex') };
+}
+
+/** Not before it is needed: V8 takes some of its flags into account when it compiles. */
+function compiled(wasm: Uint8Array): () => WasmModule {
+  let program: WasmModule | undefined;
+  return () => {
+    program ??= compileWasm(wasm);
+    return program;
+  };
 }
 
 /** What runs cells inside, as one text that puts its parts in place, each under the name that the others import it by. */

@@ -19,11 +19,11 @@ const PLATFORM: PlatformSpec = { liveClock: false, webAssembly: false, sharedMem
 
 /** Starts CPython in an isolate of its own. The same files always make the same snapshot. */
 export async function makeSnapshot(): Promise<Uint8Array> {
-  const { wasm, library, lock, runner } = pythonFiles();
+  const { program, library, lock, runner } = pythonFiles();
   const made = new SharedArrayBuffer(SNAPSHOT_BYTES_MAX);
   const heapBytesMax = SNAPSHOT_BYTES_MAX;
   const isolate = new Isolate(JS_HEAP_MIB, pythonPrelude(), {
-    wasm,
+    program: program(),
     library,
     lock,
     runner,

@@ -1,3 +1,4 @@
+import type { WasmModule } from '../../isolate-assets.ts';
 import type { CapabilityCalls } from '../../javascript/guest/capability-calls.ts';
 import type { GuestKernel } from '../../javascript/guest/kernel.ts';
 import type { GuestOutput, SendToHost } from '../../javascript/guest/output.ts';
@@ -11,7 +12,8 @@ import type { FileSystem, makeSessionFiles, SessionFiles } from './session-files
  * never come to hold one: it could change what later sessions are made of.
  */
 export interface PythonAssets {
-  readonly wasm: SharedArrayBuffer;
+  /** CPython, as V8 has compiled it for all isolates of the host; nothing can be changed about it. */
+  readonly program: WasmModule;
   readonly library: SharedArrayBuffer;
   readonly lock: string;
   readonly runner: string;

@@ -28,12 +28,15 @@ export function makeEnvironment(assets: PythonAssets, makeReader: typeof makeSig
     Instance: new (module: object, imports: unknown) => object;
   };
 
+  /** In place of the bytes of CPython, which is compiled already: to copy and to compile them took a quarter of an isolate's start. */
+  const nothingToCompile = new Bytes(0);
   // Compiling in the background would outlast the entry.
   const webAssembly = assign(create(global['WebAssembly'] as object), {
     compile: async (bytes: unknown) => new Module(bytes),
     instantiate: async (source: object, imports: unknown) => {
       if (source instanceof Module) return new Instance(source, imports);
-      const module = new Module(source);
+      const isProgram = (source as Uint8Array).length === 0;
+      const module = isProgram ? assets.program : new Module(source);
       return { module, instance: new Instance(module, imports) };
     },
   });
@@ -90,7 +93,7 @@ export function makeEnvironment(assets: PythonAssets, makeReader: typeof makeSig
       load(): never {
         throw new Error('An isolate loads nothing.');
       },
-      readbuffer: (file: string) => new Bytes(file.endsWith('.wasm') ? assets.wasm : assets.library),
+      readbuffer: (file: string) => (file.endsWith('.wasm') ? nothingToCompile : new Bytes(assets.library)),
       os: {
         /** How the loader asks a shell for random bytes: `head -c16 /dev/urandom | base64`. */
         system(_: string, [, command]: [string, string]): string {
@@ -108,7 +111,7 @@ export function makeEnvironment(assets: PythonAssets, makeReader: typeof makeSig
       Atomics: atomics,
       FinalizationRegistry: NoRegistry,
       WeakRef: StrongRef,
-      SharedArrayBuffer: assets.wasm.constructor,
+      SharedArrayBuffer: assets.library.constructor,
       setTimeout(callback: () => void, delayMs: number): unknown {
         if (!starting()) return setTimeout(callback, delayMs);
         void CapturedPromise.resolve().then(callback);
