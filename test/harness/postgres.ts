@@ -28,11 +28,6 @@ export function resonateTest(title: string, implementation: (t: ExecutionContext
   else postgresTest(title, implementation);
 }
 
-/** The schema of Resonate, where both it and a server are there. */
-export function resonateSchema(): string | null {
-  return RESONATE_SQL === undefined || SERVER === undefined ? null : readFileSync(RESONATE_SQL, 'utf8');
-}
-
 export class TestDatabase {
   /** A plain role that owns the database. */
   readonly spec: PostgresSpec;
@@ -91,12 +86,31 @@ export class TestDatabase {
     return (await this.#pool?.query<Record<string, unknown>>(sql))?.rows ?? [];
   }
 
+  /** A schema that has roles, which are the whole server's: files of tests that run at the same time apply it in turn. */
+  async apply(schema: string): Promise<void> {
+    await this.#server.query('SELECT pg_advisory_lock(1)');
+    try {
+      await this.query(schema);
+    } finally {
+      await this.#server.query('SELECT pg_advisory_unlock(1)');
+    }
+  }
+
   async drop(): Promise<void> {
     await this.#pool?.end();
     await this.#server.query(`DROP DATABASE IF EXISTS ${this.spec.database} WITH (FORCE)`);
     await this.#server.query(`DROP ROLE IF EXISTS ${this.#roles.join(', ')}`);
     await this.#server.end();
   }
+}
+
+/** A database with Resonate in it, where both the server and the schema are there. */
+export function resonateDatabase(ava: TestFn): () => TestDatabase {
+  const database = testDatabase(ava);
+  ava.serial.before(async () => {
+    if (SERVER !== undefined && RESONATE_SQL !== undefined) await database().apply(readFileSync(RESONATE_SQL, 'utf8'));
+  });
+  return database;
 }
 
 /** Makes the database before the first test of the file and drops it after the last one. */

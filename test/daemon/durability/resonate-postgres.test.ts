@@ -6,10 +6,10 @@ import test from 'ava';
 import { systemClock } from '../../../daemon/clock.ts';
 import type { Outcome } from '../../../daemon/durability/durable-promises.ts';
 import { type DurableRuntime, remote } from '../../../daemon/durability/resonate.ts';
-import { postgresTest, resonateSchema, resonateTest, testDatabase } from '../../harness/postgres.ts';
+import { postgresTest, resonateDatabase, resonateTest } from '../../harness/postgres.ts';
 import { aGroupOutlivesItsMembers } from './group.ts';
 
-const database = testDatabase(test);
+const database = resonateDatabase(test);
 
 /** As a superuser, or as a role that was made for workers. */
 function urlOf(user?: string): string {
@@ -19,11 +19,6 @@ function urlOf(user?: string): string {
 
 const start = (url: string, pid: string): Promise<DurableRuntime> =>
   remote({ url, group: 'g', pid, leaseMs: 5000, clock: systemClock, log: () => undefined });
-
-test.serial.before(async () => {
-  const schema = resonateSchema();
-  if (schema !== null) await database().query(schema);
-});
 
 resonateTest('a group on PostgreSQL outlives its members', (t) => aGroupOutlivesItsMembers(t, urlOf()));
 
