@@ -117,7 +117,7 @@ export class KvStore implements KvStores {
     return answering(() => {
       const before = this.#before(change, request);
       if (before !== undefined) return before;
-      const existing = this.#existing(this.#storeOf(change), change, Buffer.from(key));
+      const existing = this.#existing(this.#storeOf(change).store, change, Buffer.from(key));
       return { ...madeBy(change), request, answer: String(existing !== undefined), key, entry: null };
     });
   }
@@ -161,13 +161,13 @@ export class KvStore implements KvStores {
       this.#transaction(() => {
         this.#statements.removeStore.run(ownerOf(caller), caller.store);
         this.#statements.makeStore.run(ownerOf(caller), caller.store);
-        for (const { highest, entries, answered } of pieces) {
-          for (const [key, value, version] of entries)
-            this.#put(this.#storeOf(caller), Buffer.from(key), { value, version }, undefined);
-          const { store, keys, bytes, highest: before } = this.#storeOf(caller);
-          this.#statements.count.run(keys, bytes, Math.max(before, highest), store);
-          for (const each of answered) this.#remember(each);
-        }
+        const { store } = this.#storeOf(caller);
+        const entries = pieces.flatMap((piece) => piece.entries);
+        let total = 0;
+        for (const [key, value, version] of entries) total += this.#put(store, Buffer.from(key), { value, version });
+        const highest = Math.max(0, ...pieces.map((piece) => piece.highest));
+        this.#statements.count.run(entries.length, total, highest, store);
+        for (const { answered } of pieces) for (const each of answered) this.#remember(each);
       }),
     );
   }
@@ -200,7 +200,7 @@ export class KvStore implements KvStores {
     if (valueBytes > quota.valueBytesMax) throw tooLarge('valueBytesMax', quota, `The value has ${valueBytes} bytes`);
     const store = this.#storeOf(change);
     const bytesOfKey = Buffer.from(key);
-    const existing = this.#existing(store, change, bytesOfKey);
+    const existing = this.#existing(store.store, change, bytesOfKey);
     const total = store.bytes + bytesOfKey.byteLength + valueBytes - (existing?.bytes ?? 0);
     // What takes no more than before is let in even where the quota has become smaller than what is there.
     if (existing === undefined && store.keys >= quota.keysMax) throw tooLarge('keysMax', quota, 'The store is full');
@@ -210,24 +210,26 @@ export class KvStore implements KvStores {
     return { value, version: (existing?.version ?? store.highest) + 1 };
   }
 
-  #apply(caller: KvCaller, { key, entry, ...answered }: KvEffect): void {
+  #apply(caller: KvCaller, { key: text, entry, ...answered }: KvEffect): void {
     this.#statements.makeStore.run(ownerOf(caller), caller.store);
-    const store = this.#storeOf(caller);
-    const existing = this.#versionOf(store, Buffer.from(key));
-    if (entry !== null) this.#put(store, Buffer.from(key), entry, existing);
-    else if (existing !== undefined) {
-      this.#statements.remove.run(store.store, Buffer.from(key));
-      const highest = Math.max(store.highest, existing.version);
-      this.#statements.count.run(store.keys - 1, store.bytes - existing.bytes, highest, store.store);
+    const { store, keys, bytes, highest } = this.#storeOf(caller);
+    const key = Buffer.from(text);
+    const existing = this.#versionOf(store, key);
+    if (entry !== null) {
+      const more = this.#put(store, key, entry) - (existing?.bytes ?? 0);
+      this.#statements.count.run(existing === undefined ? keys + 1 : keys, bytes + more, highest, store);
+    } else if (existing !== undefined) {
+      this.#statements.remove.run(store, key);
+      this.#statements.count.run(keys - 1, bytes - existing.bytes, Math.max(highest, existing.version), store);
     }
     this.#remember(answered);
   }
 
-  #put(store: StoreRow, key: Uint8Array, { value, version }: KvEntry, existing: ExistingRow | undefined): void {
+  /** The bytes that it takes. */
+  #put(store: number, key: Uint8Array, { value, version }: KvEntry): number {
     const bytes = key.byteLength + Buffer.byteLength(value);
-    const [keys, total] = [store.keys + (existing === undefined ? 1 : 0), store.bytes + bytes - (existing?.bytes ?? 0)];
-    this.#statements.put.run(store.store, key, value, bytes, version);
-    this.#statements.count.run(keys, total, store.highest, store.store);
+    this.#statements.put.run(store, key, value, bytes, version);
+    return bytes;
   }
 
   #remember({ sessionId, callKey, request, answer }: KvAnswered): void {
@@ -241,13 +243,13 @@ export class KvStore implements KvStores {
     return row === undefined ? NO_STORE : (row as unknown as StoreRow);
   }
 
-  #versionOf(store: StoreRow, key: Uint8Array): ExistingRow | undefined {
-    const row = this.#statements.existing.get(store.store, key);
+  #versionOf(store: number, key: Uint8Array): ExistingRow | undefined {
+    const row = this.#statements.existing.get(store, key);
     return row === undefined ? undefined : { version: Number(row['version']), bytes: Number(row['bytes']) };
   }
 
   /** Fails with CONFLICT where `ifVersion` is not what is there. */
-  #existing(store: StoreRow, { ifVersion }: KvChange, key: Uint8Array): ExistingRow | undefined {
+  #existing(store: number, { ifVersion }: KvChange, key: Uint8Array): ExistingRow | undefined {
     const existing = this.#versionOf(store, key);
     const version = existing?.version ?? null;
     if (ifVersion !== undefined && ifVersion !== version) {

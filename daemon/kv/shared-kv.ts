@@ -177,7 +177,7 @@ class SharedStore {
   async #append(effect: KvEffect): Promise<boolean> {
     const log = this.#log as CommonLog;
     const text = JSON.stringify({ effect } satisfies Text);
-    if (!(await log.append(text))) {
+    if (!(await reached(log.append(text)))) {
       await this.#catchUp();
       return false;
     }
@@ -190,7 +190,7 @@ class SharedStore {
   async #catchUp(): Promise<boolean> {
     const isFirst = this.#log === undefined;
     this.#log ??= this.#openLog();
-    const { anew, texts } = await this.#log.read().catch((error) => {
+    const { anew, texts } = await reached(this.#log.read()).catch((error) => {
       if (isFirst) this.#log = undefined;
       throw error;
     });
@@ -227,6 +227,16 @@ class SharedStore {
     if (log.length < 2 * entries.length) return;
     const texts = cut({ highest, entries, answered: this.#answered });
     await log.replaceAll(texts.map((contents) => JSON.stringify({ contents } satisfies Text))).catch(() => false);
+  }
+}
+
+/** What is wrong with the server, and where that is, is not for guest code. */
+async function reached<T>(asked: Promise<T>): Promise<T> {
+  try {
+    return await asked;
+  } catch (cause) {
+    const details = { reason: 'unreachable' };
+    throw new Fault('UNAVAILABLE', 'The key-value store cannot be reached now.', details, { cause });
   }
 }
 

@@ -158,6 +158,16 @@ test('what is in a store is read in few pieces, however often it was changed', a
   t.is(value, `"${'v'.repeat(990)}"`);
 });
 
+test('what is wrong with the server is not told to guest code, and may be over in a moment', async (t) => {
+  const server = new FailingServer();
+  const one = new Group(t, server).start('one');
+  server.planned.push('before');
+  const fault = await t.throwsAsync(async () => one.set(always('ses_1', 'session', '1'), 'k', '1', QUOTA));
+  t.is(fault?.message, 'The key-value store cannot be reached now.');
+  t.deepEqual((fault as Fault).details, { reason: 'unreachable' });
+  t.is(await one.set(always('ses_1', 'session', '1'), 'k', '1', QUOTA), 1);
+});
+
 test('the store of a session that ends goes with it', async (t) => {
   const group = new Group(t, new FailingServer());
   const [one, two] = [group.start('one'), group.start('two')];
