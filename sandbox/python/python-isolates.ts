@@ -6,7 +6,8 @@ import { pythonFiles } from './files.ts';
 import { type ImageAssets, openImage } from './image.ts';
 import { PackageFiles } from './package-files.ts';
 import { pythonPrelude } from './prelude.ts';
-import { makeSnapshot, readSnapshot, snapshotAssets, snapshotName } from './snapshot.ts';
+import { makeSnapshot, type Snapshot } from './snapshot.ts';
+import { readSnapshot, snapshotFileName } from './snapshot-file.ts';
 
 const MIB = 1024 * 1024;
 const WASM_PAGE = 65_536;
@@ -19,12 +20,12 @@ const INSTALL_MS = 60_000;
 type PythonSpec = Pick<IsolateSpec, 'heapMiB' | 'platform' | 'capabilities' | 'packages'>;
 
 export class PythonIsolates {
-  readonly #snapshot: ReturnType<typeof snapshotAssets>;
+  readonly #snapshot: Snapshot;
   readonly #packages: PackageFiles;
   #isCodeShared = false;
 
-  private constructor(snapshot: Uint8Array, packages: PackageFiles) {
-    this.#snapshot = snapshotAssets(snapshot);
+  private constructor(snapshot: Snapshot, packages: PackageFiles) {
+    this.#snapshot = snapshot;
     this.#packages = packages;
   }
 
@@ -41,7 +42,7 @@ export class PythonIsolates {
     packages = new PackageFiles(),
   ): Promise<PythonIsolates> {
     let snapshot = folder === undefined ? undefined : readSnapshot(folder);
-    told(snapshotName(), snapshot !== undefined);
+    told(snapshotFileName(), snapshot !== undefined);
     snapshot ??= await makeSnapshot();
     const isolates = new PythonIsolates(snapshot, packages);
     // A cell runs on a stack of its own, so that it can be held up; V8 makes it as large as the smaller of these. CPython's own bound of
@@ -54,7 +55,7 @@ export class PythonIsolates {
 
   /** What CPython itself takes is not the session's. */
   #heapBytesMax(heapMiB: number): number {
-    return Math.ceil((this.#snapshot.snapshot.byteLength + heapMiB * MIB) / WASM_PAGE) * WASM_PAGE;
+    return Math.ceil((this.#snapshot.bytes.byteLength + heapMiB * MIB) / WASM_PAGE) * WASM_PAGE;
   }
 
   /** The same, where another session's life goes on from its image; undefined where that cannot be used. */
@@ -72,7 +73,8 @@ export class PythonIsolates {
     const heapBytesMax = this.#heapBytesMax(heapMiB);
     const assets = {
       ...{ program: program(), library, lock, runner, made: null, heapBytesMax },
-      ...this.#snapshot,
+      snapshot: this.#snapshot.bytes,
+      occupied: JSON.stringify(this.#snapshot.occupied),
       ...image,
       ...this.#packages.assetsOf(packages),
     };

@@ -1,10 +1,7 @@
 /**
- * The state of CPython right after its start, from which every isolate goes on: started once for each version, and kept in a file.
- * No isolate that it is taken from has run, or will run, anybody's code.
+ * The state of CPython right after its start, from which every isolate goes on: started once for each version, and kept in a file
+ * (`snapshot-file.ts`). No isolate that it is taken from has run, or will run, anybody's code.
  */
-import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Isolate } from '../isolate.ts';
 import type { PlatformSpec } from '../protocol.ts';
 import { pythonFiles, shared } from './files.ts';
@@ -13,12 +10,20 @@ import { pythonPrelude } from './prelude.ts';
 /** A cold start takes 2 s of a core that is ours alone. */
 const START_MS = 120_000;
 const JS_HEAP_MIB = 256;
-const SNAPSHOT_BYTES_MAX = 64 * 1024 * 1024;
-const HASH_BYTES = 32;
+export const SNAPSHOT_BYTES_MAX = 64 * 1024 * 1024;
 const PLATFORM: PlatformSpec = { liveClock: false, webAssembly: false, sharedMemory: false, resizableBuffers: false };
 
+/** What is not in `occupied` is zero, and was never touched: it takes up no memory. */
+export interface Snapshot {
+  readonly bytes: SharedArrayBuffer;
+  /** Where the heap begins in it; what comes before is the loader's. */
+  readonly heapStart: number;
+  /** The places in the heap at which what is not zero begins and ends, in turn. */
+  readonly occupied: readonly number[];
+}
+
 /** Starts CPython in an isolate of its own. The same files always make the same snapshot. */
-export async function makeSnapshot(): Promise<Uint8Array> {
+export async function makeSnapshot(): Promise<Snapshot> {
   const { program, library, lock, runner } = pythonFiles();
   const made = new SharedArrayBuffer(SNAPSHOT_BYTES_MAX);
   const heapBytesMax = SNAPSHOT_BYTES_MAX;
@@ -40,44 +45,24 @@ export async function makeSnapshot(): Promise<Uint8Array> {
     const end = await isolate.enter(START_MS, ['snapshot', 0, '']);
     const length = end.end === 'returned' ? Number(end.text) : Number.NaN;
     if (!(length > 0)) throw new Error(`CPython could not be started: ${JSON.stringify(end)}`);
-    return Uint8Array.from(new Uint8Array(made, 0, length));
+    return snapshotOf(new Uint8Array(made, 0, length));
   } finally {
     await isolate.dispose();
   }
 }
 
-/** The name of the file of the snapshot of this version. */
+/** By which an image tells what it was taken from. */
 export const snapshotName = (): string => `python-${pythonFiles().digest}.snapshot`;
-
-/** What is written into the file: the hash of the snapshot, and the snapshot. */
-export function sealSnapshot(snapshot: Uint8Array): Uint8Array {
-  return Buffer.concat([createHash('sha256').update(snapshot).digest(), snapshot]);
-}
-
-/** The snapshot of a file, or undefined where there is none, or it is not what was written. */
-export function readSnapshot(folder: string): Uint8Array | undefined {
-  let file: Buffer;
-  try {
-    file = readFileSync(join(folder, snapshotName()));
-  } catch {
-    return undefined;
-  }
-  const snapshot = file.subarray(HASH_BYTES);
-  return createHash('sha256').update(snapshot).digest().equals(file.subarray(0, HASH_BYTES)) ? snapshot : undefined;
-}
 
 const PAGE = 4096;
 const ZEROS = new Uint8Array(PAGE);
 /** Shorter stretches are not worth a copy of their own. */
 const ZEROS_MIN = 256 * PAGE;
 
-/** As isolates are given it: see `PythonAssets`. */
-export function snapshotAssets(snapshot: Uint8Array): {
-  readonly snapshot: SharedArrayBuffer;
-  readonly occupied: string;
-} {
+function snapshotOf(made: Uint8Array): Snapshot {
   // The second word of its head says how long that is.
-  const heap = Buffer.from(snapshot).subarray(new DataView(snapshot.buffer, snapshot.byteOffset).getUint32(4, true));
+  const heapStart = new DataView(made.buffer, made.byteOffset).getUint32(4, true);
+  const heap = Buffer.from(made.buffer, made.byteOffset + heapStart, made.length - heapStart);
   const occupied: number[] = [];
   for (let start = 0; start < heap.length; start += PAGE) {
     const end = Math.min(start + PAGE, heap.length);
@@ -85,5 +70,5 @@ export function snapshotAssets(snapshot: Uint8Array): {
     if (start - (occupied.at(-1) ?? -ZEROS_MIN) < ZEROS_MIN) occupied[occupied.length - 1] = end;
     else occupied.push(start, end);
   }
-  return { snapshot: shared(snapshot), occupied: JSON.stringify(occupied) };
+  return { bytes: shared(made), heapStart, occupied };
 }

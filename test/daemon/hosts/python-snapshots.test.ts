@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { PythonSnapshots, snapshotFolder } from '../../../daemon/hosts/python-snapshots.ts';
 import { PythonIsolates } from '../../../sandbox/python/python-isolates.ts';
-import { makeSnapshot, readSnapshot } from '../../../sandbox/python/snapshot.ts';
+import { makeSnapshot } from '../../../sandbox/python/snapshot.ts';
+import { readSnapshot } from '../../../sandbox/python/snapshot-file.ts';
 import { fillSnapshotCache } from '../../harness/snapshot-cache.ts';
 
 function cacheOf(t: ExecutionContext): string {
@@ -20,16 +21,24 @@ test.serial('the snapshot that is kept is the one that a host would make itself'
   const [name = '', ...others] = readdirSync(folder);
   t.deepEqual(others, []);
   const kept = readSnapshot(folder);
-  t.true(kept !== undefined && Buffer.from(await makeSnapshot()).equals(kept));
+  const made = await makeSnapshot();
+  t.true(kept !== undefined && Buffer.from(made.bytes).equals(Buffer.from(kept.bytes)));
+  t.deepEqual([kept?.heapStart, kept?.occupied], [made.heapStart, made.occupied]);
 
   const told: unknown[] = [];
   await PythonIsolates.load(folder, 32, (...what) => told.push(what));
   t.deepEqual(told, [[name, true]]);
 
   const bytes = readFileSync(join(folder, name));
-  bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] as number) ^ 1;
-  writeFileSync(join(folder, name), bytes);
-  t.is(readSnapshot(folder), undefined, 'one that was changed is none');
+  // In the hash, the length of the head, the head, and what follows it.
+  for (const at of [0, 34, 40, bytes.length >> 1, bytes.length - 1]) {
+    const changed = Buffer.from(bytes);
+    changed[at] = (bytes[at] as number) ^ 1;
+    writeFileSync(join(folder, name), changed);
+    t.is(readSnapshot(folder), undefined, `one that was changed is none: ${at}`);
+  }
+  writeFileSync(join(folder, name), bytes.subarray(0, -1));
+  t.is(readSnapshot(folder), undefined, 'nor is one that is too short');
 });
 
 test('what a killed daemon left unfinished is removed, and a process that says nothing leaves nothing', async (t) => {
