@@ -3,9 +3,8 @@
  *
  * Two daemons of a group, on a Resonate server over HTTP on loopback that runs in the bench's own process and keeps everything in
  * memory. `1+1` and a change of a key, which are on the server before they are answered, beside the same in a daemon that is alone;
- * and how long after the end
- * of one daemon, in good order, the other answers from its session. Does not measure: a server with a disk or a network between, the
- * lease that passes before a daemon that was killed is given up.
+ * and how long after the end of one daemon, in good order, the other answers from its session. Does not measure: a server with a disk
+ * or a network between, the lease that passes before a daemon that was killed is given up.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ResonateServer } from '../test/harness/resonate-server.ts';

@@ -15,7 +15,7 @@ import { buffer } from 'node:stream/consumers';
 
 const NAME = /^python-[0-9a-f]{64}\.snapshot$/;
 const NAME_LENGTH_MAX = 100;
-/** The state of CPython is 32 MB. */
+/** What is kept of the state of CPython is 16 MB. */
 const BYTES_MAX = 128 * 1024 * 1024;
 const MAKING_MS_MAX = 180_000;
 /** What a daemon that was killed has left behind. */

@@ -6,7 +6,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { pythonFiles } from './files.ts';
-import { SNAPSHOT_BYTES_MAX, type Snapshot } from './snapshot.ts';
+import { partsOf, SNAPSHOT_BYTES_MAX, type Snapshot } from './snapshot.ts';
 
 /** A file that is laid out otherwise has another name. */
 const LAYOUT = 2;
@@ -62,19 +62,6 @@ function unsealed(file: number): Snapshot {
   for (const part of partsOf(head, bytes)) read(file, part, hash);
   if (!hash.digest().equals(expected)) throw new Error('the hash is another');
   return { bytes, heapStart: head.heapStart, occupied: head.occupied };
-}
-
-/** What is in the file of a snapshot, where it stands in the whole. */
-function partsOf(
-  { heapStart, occupied }: Pick<Head, 'heapStart' | 'occupied'>,
-  bytes: SharedArrayBuffer,
-): Uint8Array[] {
-  const parts = [new Uint8Array(bytes, 0, heapStart)];
-  for (let i = 0; i < occupied.length; i += 2) {
-    const [start = 0, end = 0] = occupied.slice(i, i + 2);
-    parts.push(new Uint8Array(bytes, heapStart + start, end - start));
-  }
-  return parts;
 }
 
 function read<B extends ArrayBufferLike>(file: number, into: Uint8Array<B>, hash?: Hash): Uint8Array<B> {

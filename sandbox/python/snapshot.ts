@@ -4,7 +4,7 @@
  */
 import { Isolate } from '../isolate.ts';
 import type { PlatformSpec } from '../protocol.ts';
-import { pythonFiles, shared } from './files.ts';
+import { pythonFiles } from './files.ts';
 import { pythonPrelude } from './prelude.ts';
 
 /** A cold start takes 2 s of a core that is ours alone. */
@@ -45,7 +45,7 @@ export async function makeSnapshot(): Promise<Snapshot> {
     const end = await isolate.enter(START_MS, ['snapshot', 0, '']);
     const length = end.end === 'returned' ? Number(end.text) : Number.NaN;
     if (!(length > 0)) throw new Error(`CPython could not be started: ${JSON.stringify(end)}`);
-    return snapshotOf(new Uint8Array(made, 0, length));
+    return snapshotOf(made, length);
   } finally {
     await isolate.dispose();
   }
@@ -59,10 +59,10 @@ const ZEROS = new Uint8Array(PAGE);
 /** Shorter stretches are not worth a copy of their own. */
 const ZEROS_MIN = 256 * PAGE;
 
-function snapshotOf(made: Uint8Array): Snapshot {
+function snapshotOf(made: SharedArrayBuffer, length: number): Snapshot {
   // The second word of its head says how long that is.
-  const heapStart = new DataView(made.buffer, made.byteOffset).getUint32(4, true);
-  const heap = Buffer.from(made.buffer, made.byteOffset + heapStart, made.length - heapStart);
+  const heapStart = new DataView(made).getUint32(4, true);
+  const heap = Buffer.from(made, heapStart, length - heapStart);
   const occupied: number[] = [];
   for (let start = 0; start < heap.length; start += PAGE) {
     const end = Math.min(start + PAGE, heap.length);
@@ -70,5 +70,21 @@ function snapshotOf(made: Uint8Array): Snapshot {
     if (start - (occupied.at(-1) ?? -ZEROS_MIN) < ZEROS_MIN) occupied[occupied.length - 1] = end;
     else occupied.push(start, end);
   }
-  return { bytes: shared(made), heapStart, occupied };
+  const snapshot = { bytes: new SharedArrayBuffer(length), heapStart, occupied };
+  const parts = partsOf(snapshot, made);
+  for (const [index, part] of partsOf(snapshot, snapshot.bytes).entries()) part.set(parts[index] as Uint8Array);
+  return snapshot;
+}
+
+/** What of the snapshot in these bytes is not zero, where it stands. */
+export function partsOf(
+  { heapStart, occupied }: Pick<Snapshot, 'heapStart' | 'occupied'>,
+  bytes: SharedArrayBuffer,
+): Uint8Array[] {
+  const parts = [new Uint8Array(bytes, 0, heapStart)];
+  for (let i = 0; i < occupied.length; i += 2) {
+    const [start = 0, end = 0] = occupied.slice(i, i + 2);
+    parts.push(new Uint8Array(bytes, heapStart + start, end - start));
+  }
+  return parts;
 }

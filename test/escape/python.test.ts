@@ -92,8 +92,7 @@ const attacks: Record<string, readonly [cells: string | readonly string[], end: 
   ],
   'L05: what computes for ever is stopped': [
     ['int("9" * 10**7)', /^RUNTIME_ERROR ValueError: Exceeds the limit/],
-    // Each of its limits may be the first to be met.
-    ['10**10**8', /^(CPU_EXCEEDED|TIMED_OUT|MEMORY_EXCEEDED)/],
+    ['10**10**8', STOPPED],
     ['import re\nre.match("(a+)+$", "a" * 40 + "b")', STOPPED],
     ['import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass', STOPPED],
   ],

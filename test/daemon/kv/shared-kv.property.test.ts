@@ -33,6 +33,11 @@ class Group {
     return daemon;
   }
 
+  /** One daemon that is in no group. */
+  get alone(): KvStore {
+    return new KvStore(join(this.#folder, 'alone.sqlite'));
+  }
+
   end(): void {
     for (const daemon of this.#daemons.values()) daemon.close();
     this.#daemons.clear();
@@ -73,7 +78,7 @@ test('whatever is asked of whichever daemon has the outcome that one store would
     fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
       const server = new FailingServer();
       const group = new Group(t, server);
-      const model = new KvStore(':memory:');
+      const model = group.alone;
       const daemons = new Map([...['one', 'two']].map((name) => [name, group.start(name)]));
       let last: ((kv: KvStores) => unknown) | undefined;
       for (const [
@@ -101,8 +106,8 @@ test('whatever is asked of whichever daemon has the outcome that one store would
         const answer = await outcomeOf(() => work(daemons.get(daemon) as SharedKv));
         t.deepEqual(answer, await outcomeOf(() => work(model)));
       }
-      group.end();
       model.close();
+      group.end();
     }),
     { numRuns: 150 },
   );
